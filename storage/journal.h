@@ -1,0 +1,41 @@
+/*
+ * journal: two bounded logs for operators. Rejections: refused requests and why (7 days, bounded in
+ * rows; never a body). Audit: every administrative act (who, from where, what, when; never a
+ * secret).
+ */
+#pragma once
+
+#include "base/address.h"
+#include "storage/store.h"
+
+#define REJECTIONS_KEEP_MS (7 * 24 * 60 * 60 * INT64_C(1000))
+#define REJECTIONS_ROWS_MAX 1000000
+
+struct rejection {
+    struct uuid id; /* given when it is added; also the order */
+    int64_t at_ms;
+    uint32_t api_key; /* number; 0: not authenticated */
+    uint16_t http_status;
+    struct address address;
+    struct bytes method, route; /* at most 16 and 256 bytes are kept */
+    struct bytes reason;        /* "/problems/invalid-record: /title: is required"; at most 512 */
+};
+void rejection_add(struct txn *txn, struct rejection *rejection);
+/* Newest first; `before` as in delivery_page_next. */
+MUST_CHECK enum status rejection_page_next(struct txn *txn, int64_t since_ms,
+                                           struct uuid *inout_before,
+                                           struct rejection *ret_rejection);
+bool rejections_prune(struct txn *txn, uint32_t rows_max);
+
+struct audit_entry {
+    struct uuid id;
+    int64_t at_ms;
+    struct bytes who;    /* "root (uid 0)" or "posternd" */
+    struct bytes origin; /* "postern on host, pid 4711" */
+    struct bytes act;    /* "keys create" */
+    struct bytes object; /* id of what it was done to */
+    struct bytes detail; /* "label=ERP scopes=*:write"; never a secret */
+};
+void audit_add(struct txn *txn, struct audit_entry *entry);
+MUST_CHECK enum status audit_page_next(struct txn *txn, int64_t since_ms,
+                                       struct uuid *inout_before, struct audit_entry *ret_entry);
