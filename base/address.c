@@ -113,7 +113,7 @@ enum status cidr_parse(struct bytes text, struct cidr *ret_cidr)
         bits = number_parse(bytes_of(slash + 1, text.len - address_len - 1), bits);
     if (bits < 0)
         return STATUS_INVALID;
-    cidr.prefix_bits = (uint8_t)(is_v4_text ? bits + V4_BITS : bits);
+    cidr.prefix_bits = (uint8_t)((unsigned)bits + (is_v4_text ? V4_BITS : 0));
     if (has_host_bits(&cidr))
         return STATUS_INVALID;
     *ret_cidr = cidr;
