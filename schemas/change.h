@@ -16,7 +16,8 @@
 
 struct change_event {
     const char *event; /* borrowed from the type */
-    uint32_t element;  /* `each`: index of the element in the new array, else JSON_NONE */
+    const char *each_member; /* `each`: the array's name, borrowed likewise; else NULL */
+    uint32_t element;        /* … and the index of the element in the new array, else JSON_NONE */
     bool is_update;    /* the type's `updated` event: its body has "previous" */
 };
 

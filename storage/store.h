@@ -65,6 +65,8 @@ void txn_abort(struct txn *txn); /* NULL allowed */
 void txn_abortp(struct txn **txn); /* for CLEANUP */
 /* The fault that stuck, or STATUS_OK. */
 enum status txn_status(const struct txn *txn);
+/* Let a fault of the caller's stick (a row's content that does not decode, no memory). */
+void txn_fail(struct txn *txn, enum status fault);
 int64_t txn_now_ms(const struct txn *txn);
 
 /* The next UUIDv7 in the store's one order: later than every one before, over restarts and clock
