@@ -51,8 +51,8 @@ struct buf {
     enum status status;
 };
 
-void buf_fini(struct buf *buf);             /* frees; zero value again; NULL allowed */
-void buf_clear(struct buf *buf);            /* len 0, status fine, memory kept */
+void buf_fini(struct buf *buf);  /* frees; zero value again; NULL allowed */
+void buf_clear(struct buf *buf); /* len 0, status fine, memory kept */
 enum status buf_reserve(struct buf *buf, size_t more);
 void buf_put(struct buf *buf, const void *data, size_t len);
 void buf_put_bytes(struct buf *buf, struct bytes view);
@@ -89,14 +89,42 @@ uint32_t cursor_u32(struct cursor *c);
 uint64_t cursor_u64(struct cursor *c);
 struct bytes cursor_take(struct cursor *c, size_t len);
 struct bytes cursor_sized(struct cursor *c); /* the pair of buf_put_sized */
-static inline size_t cursor_left(const struct cursor *c) { return (size_t)(c->end - c->at); }
+static inline size_t cursor_left(const struct cursor *c)
+{
+    return (size_t)(c->end - c->at);
+}
 /* Fine when nothing went wrong and everything was read, else STATUS_CORRUPT. */
 MUST_CHECK enum status cursor_finish(const struct cursor *c);
 
 /* Big-endian in place, for fixed-size keys. */
-static inline void put_be16(uint8_t *p, uint16_t v) { p[0] = (uint8_t)(v >> 8); p[1] = (uint8_t)v; }
-static inline void put_be32(uint8_t *p, uint32_t v) { v = __builtin_bswap32(v); memcpy(p, &v, 4); }
-static inline void put_be64(uint8_t *p, uint64_t v) { v = __builtin_bswap64(v); memcpy(p, &v, 8); }
-static inline uint16_t get_be16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
-static inline uint32_t get_be32(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return __builtin_bswap32(v); }
-static inline uint64_t get_be64(const uint8_t *p) { uint64_t v; memcpy(&v, p, 8); return __builtin_bswap64(v); }
+static inline void put_be16(uint8_t *p, uint16_t v)
+{
+    p[0] = (uint8_t)(v >> 8);
+    p[1] = (uint8_t)v;
+}
+static inline void put_be32(uint8_t *p, uint32_t v)
+{
+    v = __builtin_bswap32(v);
+    memcpy(p, &v, 4);
+}
+static inline void put_be64(uint8_t *p, uint64_t v)
+{
+    v = __builtin_bswap64(v);
+    memcpy(p, &v, 8);
+}
+static inline uint16_t get_be16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] << 8 | p[1]);
+}
+static inline uint32_t get_be32(const uint8_t *p)
+{
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return __builtin_bswap32(v);
+}
+static inline uint64_t get_be64(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, 8);
+    return __builtin_bswap64(v);
+}

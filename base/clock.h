@@ -18,7 +18,10 @@ struct clock {
 /* CLOCK_REALTIME and CLOCK_BOOTTIME. */
 extern const struct clock SYSTEM_CLOCK;
 
-static inline int64_t clock_wall_ms(const struct clock *c) { return c->wall_ms(c->context); }
+static inline int64_t clock_wall_ms(const struct clock *c)
+{
+    return c->wall_ms(c->context);
+}
 static inline int64_t clock_monotonic_ms(const struct clock *c)
 {
     return c->monotonic_ms(c->context);
@@ -42,7 +45,8 @@ void manual_clock_advance(struct manual_clock *manual, int64_t ms);
 void time_format(int64_t unix_ms, char ret_text[TIME_TEXT_BYTES]);
 /* RFC 3339 date-time with any offset. STATUS_INVALID otherwise. */
 MUST_CHECK enum status time_parse(struct bytes text, int64_t *ret_unix_ms);
-/* "250ms" "30s" "5m" "2h" "7d" "2w": a positive whole number and a unit. STATUS_INVALID otherwise. */
+/* "250ms" "30s" "5m" "2h" "7d" "2w": a positive whole number and a unit. STATUS_INVALID otherwise.
+ */
 MUST_CHECK enum status duration_parse(struct bytes text, int64_t *ret_ms);
 /* The shortest of the above that is exact: 120000 -> "2m". `out` holds at least 24 bytes. */
 void duration_format(int64_t ms, char out[24]);

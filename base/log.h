@@ -17,7 +17,7 @@ struct log_field {
     const char *name; /* snake_case; NULL ends the list */
     const char *text; /* NULL: the number */
     int64_t number;
-    size_t text_len;  /* of text, SIZE_MAX: terminated */
+    size_t text_len; /* of text, SIZE_MAX: terminated */
 };
 
 #define LOG_STR(name_, text_) ((struct log_field){(name_), (text_), 0, (size_t)-1})
@@ -34,7 +34,7 @@ MUST_CHECK enum status log_level_parse(struct bytes text, enum log_level *ret_le
 void log_write(enum log_level level, const char *message, const struct log_field *fields);
 
 #define log_at(level, message, ...)                                                                \
-    log_write((level), (message), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ) {0}})
+    log_write((level), (message), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){0}})
 #define log_debug(...) log_at(LOG_DEBUG, __VA_ARGS__)
 #define log_info(...) log_at(LOG_INFO, __VA_ARGS__)
 #define log_warn(...) log_at(LOG_WARN, __VA_ARGS__)

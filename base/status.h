@@ -13,7 +13,7 @@ enum status {
     /* Outcomes: the direct caller handles them. */
     STATUS_NOT_FOUND = 1,
     STATUS_EXISTS = 2,
-    STATUS_INVALID = 3,  /* input is malformed or violates a rule */
+    STATUS_INVALID = 3, /* input is malformed or violates a rule */
     STATUS_DENIED = 4,
     STATUS_LIMIT = 5,    /* a bound was reached: queue full, budget used up, buffer too small */
     STATUS_MISMATCH = 6, /* a precondition or an earlier fingerprint differs */
@@ -31,7 +31,10 @@ enum status {
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 
-static inline int status_is_fault(enum status s) { return s < 0; }
+static inline int status_is_fault(enum status s)
+{
+    return s < 0;
+}
 
 /* A few words for logs and messages: "not found", "no space left". Static storage. */
 const char *status_text(enum status s);
