@@ -13,8 +13,8 @@
  * range forbids it. STATUS_DENIED. */
 MUST_CHECK enum status address_guard_check(const struct address *address, const struct cidr *allow,
                                            size_t allow_count, struct err *err);
-/* The URL's form: https (http where allowed), no credentials, no fragment, a host; a literal address
- * is checked as above. Names are not resolved. STATUS_INVALID, STATUS_DENIED. */
+/* The URL's form: https (http where allowed), no credentials, no fragment, a host; a literal
+ * address is checked as above. Names are not resolved. STATUS_INVALID, STATUS_DENIED. */
 MUST_CHECK enum status url_guard_check(struct bytes url, bool is_http_allowed,
                                        const struct cidr *allow, size_t allow_count,
                                        struct err *err);

@@ -2,14 +2,14 @@
  * deliver: delivery's hands. One thread (libuv + libcurl multi) that takes what is due from
  * storage/outbox, sends it, and gives every outcome to the writer.
  *
- * Per endpoint a window of requests in flight; endpoints never wait for each other; memory is bounded
- * by endpoints and windows, whatever the backlog. A crash loses nothing: what was in flight is still
- * due.
+ * Per endpoint a window of requests in flight; endpoints never wait for each other; memory is
+ * bounded by endpoints and windows, whatever the backlog. A crash loses nothing: what was in flight
+ * is still due.
  */
 #pragma once
 
-#include "base/clock.h"
 #include "base/address.h"
+#include "base/clock.h"
 #include "ingest/writer.h"
 #include "storage/vault.h"
 
@@ -20,7 +20,7 @@ struct deliver_options {
     struct writer *writer;
     const struct vault *vault;
     const struct clock *clock;
-    const char *user_agent; /* "Postern/0.1.0" */
+    const char *user_agent;   /* "Postern/0.1.0" */
     const struct cidr *allow; /* exceptions of the address guard; copied */
     size_t allow_count;
     bool is_http_allowed;

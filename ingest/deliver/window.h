@@ -1,0 +1,44 @@
+/*
+ * window: how many attempts may be in flight to one endpoint now, and how fast they may follow.
+ * Pure.
+ *
+ * Grows by one with each success, halves with each failure of the endpoint itself (no connection,
+ * no answer in time, 408, 425, 429, 5xx). Other answers, such as 400, say something about one
+ * delivery and nothing about the endpoint: they change nothing. After WINDOW_COOLING_FAILURES
+ * failures in a row the endpoint is cooling: single probes, with pauses that grow to a second. The
+ * first success ends that.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define WINDOW_MAX_DEFAULT 16
+#define WINDOW_START 2
+#define WINDOW_COOLING_FAILURES 16
+#define WINDOW_PAUSE_STEP_MS 10
+#define WINDOW_PAUSE_MAX_MS 1000
+
+struct window {
+    uint16_t size, max;
+    uint32_t in_flight;
+    uint32_t failures;    /* in a row */
+    int64_t resume_at_ms; /* monotonic; cooling: no probe before */
+    uint32_t rate_per_s;  /* 0: none */
+    int64_t rate_debt_us; /* monotonic microseconds at which the rate is used up to */
+};
+
+/* 0: the default, no rate. */
+void window_init(struct window *window, uint16_t max, uint32_t rate_per_s);
+/* Another maximum or rate for a window in use. */
+void window_set(struct window *window, uint16_t max, uint32_t rate_per_s);
+bool window_is_cooling(const struct window *window);
+/* May one more be sent? If not, `ret_wait_ms` says how long time alone would take to change that;
+ * -1: it waits for one in flight. */
+bool window_has_room(const struct window *window, int64_t now_ms, int64_t *ret_wait_ms);
+void window_sent(struct window *window, int64_t now_ms);
+
+enum window_result { WINDOW_SUCCESS, WINDOW_FAILURE, WINDOW_NEUTRAL };
+/* What an answer says about the endpoint; 0: none came. */
+enum window_result window_result_of(uint16_t http_status);
+void window_done(struct window *window, enum window_result result, int64_t now_ms);
