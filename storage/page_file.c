@@ -1,0 +1,361 @@
+/*
+ * page_file: metas -> trees -> pages, each number checked before it is used.
+ *
+ * LMDB may leave the file a little shorter than its last page: pages that were taken and given back
+ * within one transaction are never written. So a short file is damaged only if one of the missing
+ * pages is not in the free list, and that is looked up.
+ *
+ * What can fail: everything that is read. The first finding ends the check, unless another process
+ * committed meanwhile: then the pages may have been reused under our eyes, and it starts over.
+ */
+#include "storage/page_file.h"
+
+#include "base/cleanup.h"
+#include "storage/data_dir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define MAGIC 0xBEEFC0DEu
+#define DATA_VERSION 1u
+#define META_BYTES 152
+#define HEADER_BYTES 16
+#define NODE_BYTES 8
+#define TREE_BYTES 48
+#define PAGE_NONE UINT64_MAX
+#define DEPTH_MAX 32
+#define TRIES_MAX 5
+
+#define PAGE_BRANCH 0x01
+#define PAGE_LEAF 0x02
+#define PAGE_OVERFLOW 0x04
+#define PAGE_META 0x08
+#define NODE_BIG 0x01  /* the data is the number of an overflow page */
+#define NODE_TREE 0x02 /* the data is a table's tree */
+
+struct tree {
+    uint16_t depth;
+    uint64_t root; /* PAGE_NONE: empty */
+};
+
+struct page_file {
+    int fd;
+    uint64_t file_bytes;
+    struct page_file_facts facts;
+    struct tree free_list, tables;
+    uint64_t pages_left; /* to visit: ends a cycle */
+    uint64_t missing;    /* free pages that lie behind the file's end */
+    struct err *err;
+};
+
+/* LMDB writes the machine's own byte order. */
+static uint16_t native16(const uint8_t *p)
+{
+    uint16_t v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+static uint32_t native32(const uint8_t *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+static uint64_t native64(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+static enum status damaged(struct page_file *f, uint64_t page, const char *what)
+{
+    err_set(f->err, "damaged (page %llu %s); restore a backup", (unsigned long long)page, what);
+    return STATUS_CORRUPT;
+}
+
+static enum status read_at(struct page_file *f, void *out, size_t len, uint64_t offset)
+{
+    ssize_t n = pread(f->fd, out, len, (off_t)offset);
+
+    if (n == (ssize_t)len)
+        return STATUS_OK;
+    if (n >= 0) {
+        err_set(f->err, "damaged (ends at byte %llu); restore a backup",
+                (unsigned long long)(offset + (uint64_t)n));
+        return STATUS_CORRUPT;
+    }
+    err_set(f->err, "%s", strerror(errno));
+    return status_of_errno(errno);
+}
+
+/* ---- meta pages ---- */
+
+static struct tree tree_of(const uint8_t *p)
+{
+    return (struct tree){.depth = native16(p + 6), .root = native64(p + 40)};
+}
+
+static enum status meta_check(struct page_file *f, const uint8_t *page, uint64_t number)
+{
+    const uint8_t *meta = page + HEADER_BYTES;
+    uint32_t page_bytes = native32(meta + 24);
+
+    if (!(native16(page + 10) & PAGE_META) || native32(meta) != MAGIC) {
+        err_set(f->err, "not an LMDB file, or its page %llu is damaged; restore a backup",
+                (unsigned long long)number);
+        return STATUS_CORRUPT;
+    }
+    if (native32(meta + 4) != DATA_VERSION) {
+        err_set(f->err, "written by another version of LMDB (data version %u)", native32(meta + 4));
+        return STATUS_VERSION;
+    }
+    if (page_bytes < 512 || page_bytes > 65536 || (page_bytes & (page_bytes - 1)) != 0)
+        return damaged(f, number, "has an impossible page size");
+    return STATUS_OK;
+}
+
+static void meta_take(struct page_file *f, const uint8_t *page)
+{
+    const uint8_t *meta = page + HEADER_BYTES;
+
+    f->facts = (struct page_file_facts){
+        .page_bytes = native32(meta + 24),
+        .map_bytes = native64(meta + 16),
+        .last_page = native64(meta + 120),
+        .transaction = native64(meta + 128),
+    };
+    f->free_list = tree_of(meta + 24);
+    f->tables = tree_of(meta + 72);
+}
+
+static enum status metas_read(struct page_file *f)
+{
+    uint8_t page[META_BYTES];
+    struct stat st;
+    enum status s;
+
+    if (fstat(f->fd, &st) != 0)
+        return status_of_errno(errno);
+    f->file_bytes = (uint64_t)st.st_size;
+    s = read_at(f, page, sizeof(page), 0);
+    if (s == STATUS_OK)
+        s = meta_check(f, page, 0);
+    if (s != STATUS_OK)
+        return s;
+    meta_take(f, page);
+    s = read_at(f, page, sizeof(page), f->facts.page_bytes);
+    if (s == STATUS_OK)
+        s = meta_check(f, page, 1);
+    if (s != STATUS_OK)
+        return s;
+    if (native64(page + HEADER_BYTES + 128) > f->facts.transaction)
+        meta_take(f, page);
+    if (f->facts.last_page < 1 || f->facts.last_page > (UINT64_MAX >> 17))
+        return damaged(f, 0, "counts an impossible number of pages");
+    return STATUS_OK;
+}
+
+/* ---- pages ---- */
+
+static enum status page_read(struct page_file *f, uint64_t number, uint8_t *page, unsigned flags)
+{
+    enum status s;
+
+    if (number < 2 || number > f->facts.last_page)
+        return damaged(f, number, "is named and does not exist");
+    if (f->pages_left-- == 0)
+        return damaged(f, number, "is part of a cycle");
+    s = read_at(f, page, f->facts.page_bytes, number * f->facts.page_bytes);
+    if (s != STATUS_OK)
+        return s;
+    if (native64(page) != number || (native16(page + 10) & 0x0f) != flags)
+        return damaged(f, number, "is not what it should be");
+    return STATUS_OK;
+}
+
+struct node {
+    uint16_t flags;
+    uint64_t child;    /* in a branch */
+    struct bytes data; /* in a leaf: what lies in the node itself */
+    uint32_t data_bytes;
+};
+
+static unsigned node_count(const uint8_t *page)
+{
+    return native16(page + 12) < HEADER_BYTES ? 0 : (native16(page + 12) - HEADER_BYTES) / 2u;
+}
+
+static enum status node_read(struct page_file *f, const uint8_t *page, unsigned index, bool is_leaf,
+                             struct node *ret_node)
+{
+    uint32_t page_bytes = f->facts.page_bytes;
+    uint32_t at = native16(page + HEADER_BYTES + 2 * index);
+    uint32_t lower = native16(page + 12), upper = native16(page + 14);
+    uint32_t low, high, key_bytes, used;
+
+    if (lower > upper || upper > page_bytes || at < upper || at + NODE_BYTES > page_bytes)
+        return damaged(f, native64(page), "has rows that overlap");
+    low = native16(page + at);
+    high = native16(page + at + 2);
+    key_bytes = native16(page + at + 6);
+    *ret_node = (struct node){.flags = native16(page + at + 4), .data_bytes = low | high << 16};
+    ret_node->child = (uint64_t)ret_node->flags << 32 | ret_node->data_bytes;
+    used = !is_leaf                            ? 0
+           : (ret_node->flags & NODE_BIG) != 0 ? (uint32_t)sizeof(uint64_t)
+                                               : ret_node->data_bytes;
+    if (used > page_bytes || at + NODE_BYTES + key_bytes + used > page_bytes)
+        return damaged(f, native64(page), "has a row that does not fit");
+    ret_node->data = bytes_of(page + at + NODE_BYTES + key_bytes, used);
+    return STATUS_OK;
+}
+
+/* Every row of a tree's leaves. */
+typedef enum status each_row(struct page_file *f, const struct node *node);
+
+static enum status tree_walk(struct page_file *f, uint64_t number, unsigned depth, each_row *each)
+{
+    CLEANUP(freep) uint8_t *page = malloc(f->facts.page_bytes);
+    bool is_leaf = depth == 1;
+    struct node node;
+    enum status s;
+
+    if (page == NULL)
+        return STATUS_NO_MEMORY;
+    s = page_read(f, number, page, is_leaf ? PAGE_LEAF : PAGE_BRANCH);
+    for (unsigned i = 0; s == STATUS_OK && i < node_count(page); i++) {
+        s = node_read(f, page, i, is_leaf, &node);
+        if (s == STATUS_OK)
+            s = is_leaf ? each(f, &node) : tree_walk(f, node.child, depth - 1, each);
+    }
+    return s;
+}
+
+static enum status tree_check(struct page_file *f, struct tree tree, each_row *each)
+{
+    if (tree.root == PAGE_NONE)
+        return STATUS_OK;
+    if (tree.depth == 0 || tree.depth > DEPTH_MAX)
+        return damaged(f, tree.root, "is the root of an impossible tree");
+    return tree_walk(f, tree.root, tree.depth, each);
+}
+
+/* ---- tables ---- */
+
+/* A table's root is what it says to be; deeper is `store check`'s work. */
+static enum status each_table(struct page_file *f, const struct node *node)
+{
+    CLEANUP(freep) uint8_t *page = malloc(f->facts.page_bytes);
+    struct tree tree;
+
+    if (page == NULL)
+        return STATUS_NO_MEMORY;
+    if ((node->flags & (NODE_TREE | NODE_BIG)) != NODE_TREE || node->data.len != TREE_BYTES)
+        return damaged(f, f->tables.root, "lists something that is no table");
+    tree = tree_of(node->data.data);
+    if (tree.root == PAGE_NONE)
+        return STATUS_OK;
+    if (tree.depth == 0 || tree.depth > DEPTH_MAX)
+        return damaged(f, tree.root, "is the root of an impossible tree");
+    return page_read(f, tree.root, page, tree.depth == 1 ? PAGE_LEAF : PAGE_BRANCH);
+}
+
+/* ---- the free list, where the file is short ---- */
+
+static void count_missing(struct page_file *f, const uint8_t *ids, size_t count)
+{
+    uint64_t pages_there = f->file_bytes / f->facts.page_bytes;
+
+    for (size_t i = 0; i < count; i++) {
+        uint64_t number = native64(ids + 8 * i);
+
+        if (number >= pages_there && number <= f->facts.last_page)
+            f->missing++;
+    }
+}
+
+/* A row: how many, and that many page numbers; long ones in overflow pages. */
+static enum status each_free_row(struct page_file *f, const struct node *node)
+{
+    CLEANUP(freep) uint8_t *big = NULL;
+    struct bytes row = node->data;
+    uint64_t first;
+    enum status s;
+
+    if (node->flags & NODE_BIG) {
+        CLEANUP(freep) uint8_t *page = malloc(f->facts.page_bytes);
+
+        first = native64(node->data.data);
+        big = malloc((size_t)node->data_bytes + 1);
+        if (page == NULL || big == NULL)
+            return STATUS_NO_MEMORY;
+        s = page_read(f, first, page, PAGE_OVERFLOW);
+        if (s == STATUS_OK)
+            s = read_at(f, big, node->data_bytes, first * f->facts.page_bytes + HEADER_BYTES);
+        if (s != STATUS_OK)
+            return s;
+        row = bytes_of(big, node->data_bytes);
+    }
+    if (row.len < 8 || native64(row.data) > (row.len - 8) / 8)
+        return damaged(f, f->free_list.root, "has a free list that does not add up");
+    count_missing(f, row.data + 8, native64(row.data));
+    return STATUS_OK;
+}
+
+static enum status length_check(struct page_file *f)
+{
+    uint64_t pages_there = f->file_bytes / f->facts.page_bytes;
+    enum status s;
+
+    if (pages_there > f->facts.last_page)
+        return STATUS_OK;
+    s = tree_check(f, f->free_list, each_free_row);
+    if (s != STATUS_OK)
+        return s;
+    if (f->missing == f->facts.last_page + 1 - pages_there)
+        return STATUS_OK;
+    err_set(f->err, "cut short: it has %llu bytes and needs %llu; restore a backup",
+            (unsigned long long)f->file_bytes,
+            (unsigned long long)((f->facts.last_page + 1) * f->facts.page_bytes));
+    return STATUS_CORRUPT;
+}
+
+static enum status check_once(struct page_file *f)
+{
+    enum status s = metas_read(f);
+
+    f->missing = 0;
+    f->pages_left = f->facts.last_page + 1;
+    if (s == STATUS_OK)
+        s = length_check(f);
+    f->pages_left = f->facts.last_page + 1;
+    return s == STATUS_OK ? tree_check(f, f->tables, each_table) : s;
+}
+
+enum status page_file_check(const char *path, struct page_file_facts *ret_facts, struct err *err)
+{
+    CLEANUP(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct page_file f = {.fd = fd, .err = err};
+    uint64_t seen;
+    enum status s;
+
+    if (fd < 0) {
+        s = status_of_errno(errno);
+        err_set(err, "%s: %s", path, strerror(errno));
+        return s;
+    }
+    s = check_once(&f);
+    for (int tries = 1; s == STATUS_CORRUPT && tries < TRIES_MAX; tries++) {
+        seen = f.facts.transaction;
+        if (metas_read(&f) != STATUS_OK || f.facts.transaction == seen)
+            break;
+        s = check_once(&f);
+    }
+    if (s != STATUS_OK)
+        err_wrap(err, "%s", path);
+    *ret_facts = f.facts;
+    return s;
+}

@@ -1,0 +1,27 @@
+/*
+ * page_file: LMDB's data file read with pread, page by page, trusting nothing.
+ *
+ * LMDB maps its file and believes it: a file cut short is a SIGBUS, a page of garbage a wild
+ * pointer. Before it may map a file, page_file_check looks at what everything else hangs on. It
+ * never writes, and takes no lock: beside a running server it looks at a moving file, which it
+ * allows for.
+ *
+ * The layout it knows is LMDB 0.9's data version 1 (docs/data-format.md).
+ */
+#pragma once
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+struct page_file_facts {
+    uint32_t page_bytes;
+    uint64_t last_page;   /* highest page number in use */
+    uint64_t map_bytes;   /* of the process that committed last */
+    uint64_t transaction; /* LMDB's number of the last commit */
+};
+
+/* Both meta pages, the file's length, the free list where the file is shorter than its last page,
+ * the directory of tables and each table's root. STATUS_NOT_FOUND, STATUS_DENIED, STATUS_IO,
+ * STATUS_CORRUPT, STATUS_VERSION (another LMDB's format); `err` says what is wrong. */
+MUST_CHECK enum status page_file_check(const char *path, struct page_file_facts *ret_facts,
+                                       struct err *err);
