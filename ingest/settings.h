@@ -14,8 +14,13 @@
 #define SETTINGS_CIDRS_MAX 64
 #define SETTINGS_RETRIES_MAX 32
 
-enum settings_command { SETTINGS_SERVE, SETTINGS_CHECK, SETTINGS_HEALTH, SETTINGS_HELP,
-                        SETTINGS_VERSION };
+enum settings_command {
+    SETTINGS_SERVE,
+    SETTINGS_CHECK,
+    SETTINGS_HEALTH,
+    SETTINGS_HELP,
+    SETTINGS_VERSION
+};
 
 struct settings {
     enum settings_command command;
@@ -49,6 +54,9 @@ struct settings {
 MUST_CHECK enum status settings_read(struct settings *settings, int argc, char **argv,
                                      char **environment, struct err *err);
 void settings_fini(struct settings *settings);
+/* The folder of the installed schema files; run from a build directory, of the source tree's. A
+ * heap copy; the caller frees. NULL: no memory. */
+char *settings_schemas_installed(void);
 /* The table as --help shows it; as a man page's section; as Markdown. */
 void settings_put_help(struct buf *out);
 void settings_put_roff(struct buf *out);
