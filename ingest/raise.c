@@ -1,0 +1,32 @@
+/*
+ * Design: the subscriptions are brought up to date here, before each match, so that an endpoint
+ * which was committed before this transaction began never misses an event; that costs one read of a
+ * number.
+ */
+#include "ingest/raise.h"
+
+#include "storage/outbox.h"
+
+static void append_and_enqueue(struct txn *txn, struct subscriptions *subscriptions,
+                               struct event *event)
+{
+    event_append(txn, event);
+    subscriptions_refresh(subscriptions, txn);
+    size_t count;
+    const uint32_t *endpoints = subscriptions_match(subscriptions, event->name, &count);
+    for (size_t i = 0; i < count; i++)
+        (void)outbox_enqueue(txn, endpoints[i], event->sequence, &event->record,
+                             txn_now_ms(txn)); /* the delivery's id interests nobody here */
+}
+
+void raise_record_event(struct txn *txn, struct subscriptions *subscriptions, struct event *event)
+{
+    append_and_enqueue(txn, subscriptions, event);
+}
+
+void raise_event(struct txn *txn, struct subscriptions *subscriptions, const char *name,
+                 struct bytes data)
+{
+    struct event event = {.time_ms = txn_now_ms(txn), .name = bytes_of_str(name), .data = data};
+    append_and_enqueue(txn, subscriptions, &event);
+}
