@@ -1,0 +1,457 @@
+/*
+ * posternd: start, serve, reload, stop.
+ *
+ * Start: settings, store, vault, certificate, record types, then the threads from the inside out:
+ * writer, delivery, HTTP. Stop goes the other way: no new requests, answers for those in flight,
+ * attempts in flight, what is queued, and the store last. Whatever fails on the way says so in one
+ * sentence, and everything started before is stopped again.
+ *
+ * Exit: 0 after SIGTERM or SIGINT; 2 bad usage, settings or schemas; 1 it failed while running.
+ */
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "ingest/app.h"
+#include "ingest/housekeeping.h"
+#include "ingest/run_file.h"
+#include "ingest/settings.h"
+#include "ingest/tally.h"
+#include "ingest/tls.h"
+#include "storage/vault.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uv.h>
+
+#ifndef POSTERN_VERSION
+#error "the build defines POSTERN_VERSION"
+#endif
+
+enum exit_code { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+#define DRAIN_MS 10000
+#define TICK_MS 200
+#define SWEEP_TICKS 300 /* once a minute */
+#define LISTENERS_MAX (2 * SETTINGS_LISTENERS_MAX + 1)
+
+struct server {
+    struct settings settings;
+    int argc;
+    char **argv, **environment;
+    struct store *store;
+    struct vault *vault;
+    struct subscriptions *subscriptions;
+    struct app *app;
+    struct http_listen listeners[LISTENERS_MAX];
+    size_t listener_count;
+    char *tls_cert, *tls_key;
+    struct housekeeping housekeeping;
+    uv_loop_t loop;
+    uv_signal_t sigterm, sigint, sighup;
+    uv_timer_t timer;
+    unsigned ticks;
+};
+
+/* As many descriptors as allowed: each connection is one. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit); /* as it was, if refused: the server's cap follows it */
+    }
+}
+
+static enum status make_dir(const char *path, struct err *err)
+{
+    if (mkdir(path, 0700) == 0 || errno == EEXIST)
+        return STATUS_OK;
+    err_set(err, "%s: %m", path);
+    return errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO;
+}
+
+/* The operator's pair, or our own in DIR/tls/, made when it is not there. */
+static enum status find_certificate(struct server *server, struct err *err)
+{
+    const struct settings *settings = &server->settings;
+    if (settings->tls_cert) {
+        server->tls_cert = strdup(settings->tls_cert);
+        server->tls_key = strdup(settings->tls_key);
+        return server->tls_cert && server->tls_key ? STATUS_OK : STATUS_NO_MEMORY;
+    }
+    CLEANUP(buf_fini) struct buf dir = {0};
+    buf_printf(&dir, "%s/tls", settings->data);
+    if (asprintf(&server->tls_cert, "%s/cert.pem", buf_str(&dir)) < 0 ||
+        asprintf(&server->tls_key, "%s/key.pem", buf_str(&dir)) < 0)
+        return STATUS_NO_MEMORY;
+    if (access(server->tls_cert, F_OK) == 0 && access(server->tls_key, F_OK) == 0)
+        return STATUS_OK;
+    enum status s = make_dir(buf_str(&dir), err);
+    if (s == STATUS_OK)
+        s = tls_make_self_signed(server->tls_cert, server->tls_key, err);
+    if (s == STATUS_OK)
+        log_info("made a self-signed certificate", LOG_STR("file", server->tls_cert));
+    return s;
+}
+
+static enum status open_store(struct server *server, struct err *err)
+{
+    const struct settings *settings = &server->settings;
+    enum status s = make_dir(settings->data, err);
+    if (s != STATUS_OK)
+        return s;
+    s = store_open(&(struct store_options){.dir = settings->data, .mode = STORE_SERVE},
+                   &server->store, err);
+    if (s != STATUS_OK)
+        return s;
+    CLEANUP(buf_fini) struct buf key_file = {0};
+    buf_printf(&key_file, "%s/master.key", settings->data);
+    const char *path = settings->master_key_file ? settings->master_key_file : buf_str(&key_file);
+    return vault_open(path, !settings->master_key_file, &server->vault, err);
+}
+
+static void app_configure(struct app *app, const struct server *server)
+{
+    const struct settings *settings = &server->settings;
+    app->store = server->store;
+    app->clock = &SYSTEM_CLOCK;
+    app->version = POSTERN_VERSION;
+    app->max_body = settings->max_body;
+    app->loop_count = settings->threads < LOOPS_MAX ? settings->threads : LOOPS_MAX;
+    atomic_store(&app->limit_minute, settings->limit_minute);
+    atomic_store(&app->limit_hour, settings->limit_hour);
+}
+
+static enum status make_app(struct server *server, struct err *err)
+{
+    server->app = calloc(1, sizeof *server->app);
+    server->subscriptions = subscriptions_new();
+    if (!server->app || !server->subscriptions)
+        return STATUS_NO_MEMORY;
+    app_configure(server->app, server);
+    enum status s = catalog_load(server->settings.schemas, server->store,
+                                 clock_wall_ms(&SYSTEM_CLOCK), &server->app->catalog, err);
+    return s == STATUS_OK ? app_init(server->app, server->subscriptions, err) : s;
+}
+
+static enum status start_writer(struct server *server, struct err *err)
+{
+    enum status s = writer_start(&(struct writer_options){.store = server->store,
+                                                          .clock = &SYSTEM_CLOCK,
+                                                          .committed = app_committed,
+                                                          .context = server->app},
+                                 &server->app->writer);
+    if (s != STATUS_OK)
+        err_set(err, "start the writer: %s", status_text(s));
+    housekeeping_init(&server->housekeeping, server->app->writer,
+                      server->settings.retain_deliveries_ms);
+    return s;
+}
+
+static struct deliver_options deliver_options_of(const struct server *server)
+{
+    const struct settings *settings = &server->settings;
+    return (struct deliver_options){
+        .store = server->store,
+        .writer = server->app->writer,
+        .subscriptions = server->subscriptions,
+        .vault = server->vault,
+        .clock = &SYSTEM_CLOCK,
+        .user_agent = "Postern/" POSTERN_VERSION,
+        .allow = settings->deliver_allow,
+        .allow_count = settings->deliver_allow_count,
+        .is_http_allowed = settings->deliver_http,
+        .ca_file = settings->deliver_ca,
+        .timeout_ms = settings->deliver_timeout_ms,
+        .retry_s = settings->retry_s,
+        .retry_count = settings->retry_count,
+    };
+}
+
+static void list_listeners(struct server *server)
+{
+    const struct settings *settings = &server->settings;
+    struct http_listen *at = server->listeners;
+    for (size_t i = 0; i < settings->listen_count; i++)
+        *at++ = (struct http_listen){HTTP_TLS, settings->listen[i]};
+    for (size_t i = 0; i < settings->listen_cleartext_count; i++)
+        *at++ = (struct http_listen){HTTP_CLEARTEXT, settings->listen_cleartext[i]};
+    *at++ = (struct http_listen){HTTP_ADMIN, settings->admin_listen};
+    server->listener_count = (size_t)(at - server->listeners);
+}
+
+static enum status start_http(struct server *server, struct err *err)
+{
+    list_listeners(server);
+    struct http_server_options options = {
+        .listeners = server->listeners,
+        .listener_count = server->listener_count,
+        .threads = server->app->loop_count,
+        .tls_cert = server->tls_cert,
+        .tls_key = server->tls_key,
+        .body_bytes_max = server->settings.max_body,
+        .context = server->app,
+        .handle = app_handle,
+        .loop_start = app_loop_start,
+        .loop_tick = app_loop_tick,
+    };
+    return http_server_start(&options, &server->app->server, err);
+}
+
+static enum status start(struct server *server, struct err *err)
+{
+    enum status s = open_store(server, err);
+    if (s == STATUS_OK)
+        s = find_certificate(server, err);
+    if (s == STATUS_OK)
+        s = make_app(server, err);
+    if (s == STATUS_OK)
+        s = start_writer(server, err);
+    if (s == STATUS_OK) {
+        struct deliver_options options = deliver_options_of(server);
+        s = deliver_start(&options, &server->app->deliver, err);
+    }
+    if (s == STATUS_OK)
+        s = start_http(server, err);
+    if (s == STATUS_OK)
+        s = run_file_write(&server->settings, POSTERN_VERSION, server->app->server,
+                           server->listeners, server->listener_count, err);
+    return s;
+}
+
+static void stop(struct server *server)
+{
+    struct app *app = server->app;
+    if (app) {
+        atomic_store(&app->is_draining, true);
+        if (app->server) {
+            http_server_stop(app->server, DRAIN_MS);
+            for (unsigned i = 0; i < app->loop_count; i++)
+                tally_flush(app->loops[i].tally, app->writer, app_now_ms(app), true);
+            run_file_remove(&server->settings);
+        }
+        if (app->deliver)
+            deliver_stop(app->deliver, DRAIN_MS);
+        if (app->writer)
+            writer_stop(app->writer);
+        app_fini(app);
+        free(app);
+    }
+    subscriptions_free(server->subscriptions);
+    vault_free(server->vault);
+    store_close(server->store);
+    free(server->tls_cert);
+    free(server->tls_key);
+}
+
+static void reload_certificate(struct server *server, struct err *err)
+{
+    if (http_server_reload_tls(server->app->server, server->tls_cert, server->tls_key, err) !=
+        STATUS_OK)
+        log_error("reload: the certificate stays as it was", LOG_STR("error", err->text));
+}
+
+static void reload_catalog(struct server *server, const char *schemas, struct err *err)
+{
+    struct catalog *catalog = NULL;
+    if (catalog_load(schemas, server->store, clock_wall_ms(&SYSTEM_CLOCK), &catalog, err) ==
+        STATUS_OK)
+        app_set_catalog(server->app, catalog);
+    else
+        log_error("reload: the schemas stay as they were", LOG_STR("error", err->text));
+}
+
+/* Settings that can change while running: limits, log level, delivery's rules and schedule. */
+static void reload(struct server *server)
+{
+    struct err err = {0};
+    struct settings fresh = {0};
+    log_info("reloading");
+    if (settings_read(&fresh, server->argc, server->argv, server->environment, &err) != STATUS_OK) {
+        log_error("reload: the settings stay as they were", LOG_STR("error", err.text));
+        settings_fini(&fresh);
+    } else {
+        atomic_store(&server->app->limit_minute, fresh.limit_minute);
+        atomic_store(&server->app->limit_hour, fresh.limit_hour);
+        log_set_level(fresh.log_level);
+        struct settings old = server->settings;
+        server->settings = fresh;
+        /* What is bound, opened or sized stays: listeners, data directory, threads, body limit. */
+        struct deliver_options options = deliver_options_of(server);
+        deliver_reload(server->app->deliver, &options);
+        settings_fini(&old);
+        list_listeners(server);
+        err = (struct err){0};
+        if (run_file_write(&server->settings, POSTERN_VERSION, server->app->server,
+                           server->listeners, server->listener_count, &err) != STATUS_OK)
+            log_error("reload: cannot write the run file", LOG_STR("error", err.text));
+    }
+    err = (struct err){0};
+    reload_certificate(server, &err);
+    err = (struct err){0};
+    reload_catalog(server, server->settings.schemas, &err);
+    log_info("reloaded", LOG_INT("record_types", catalog_count(server->app->catalog)));
+}
+
+static void on_stop_signal(uv_signal_t *signal, int number)
+{
+    log_info("stopping", LOG_STR("signal", number == SIGTERM ? "SIGTERM" : "SIGINT"));
+    uv_stop(signal->loop);
+}
+
+static void on_reload_signal(uv_signal_t *signal, int number)
+{
+    (void)number;
+    reload(signal->data);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+    enum status s = app_refresh(server->app);
+    if (s != STATUS_OK && server->ticks % SWEEP_TICKS == 0)
+        log_warn("cannot read the store", LOG_STR("error", status_text(s)));
+    housekeeping_tick(&server->housekeeping, clock_monotonic_ms(&SYSTEM_CLOCK));
+    if (++server->ticks % SWEEP_TICKS == 0)
+        limiter_sweep(server->app->limiter, app_now_ms(server->app));
+}
+
+static void say_ready(const struct server *server)
+{
+    printf("posternd: ready");
+    for (size_t i = 0; i < server->listener_count; i++)
+        printf("%s %s", server->listeners[i].kind == HTTP_ADMIN ? " admin" : "",
+               http_server_url(server->app->server, i));
+    putchar('\n');
+    fflush(stdout);
+}
+
+static void serve(struct server *server)
+{
+    uv_loop_t *loop = &server->loop;
+    uv_signal_t *const signals[] = {&server->sigterm, &server->sigint, &server->sighup};
+    static const int NUMBERS[] = {SIGTERM, SIGINT, SIGHUP};
+    for (size_t i = 0; i < 3; i++) {
+        uv_signal_init(loop, signals[i]);
+        signals[i]->data = server;
+        uv_signal_start(signals[i], NUMBERS[i] == SIGHUP ? on_reload_signal : on_stop_signal,
+                        NUMBERS[i]);
+    }
+    uv_timer_init(loop, &server->timer);
+    server->timer.data = server;
+    uv_timer_start(&server->timer, on_timer, TICK_MS, TICK_MS);
+    say_ready(server);
+    uv_run(loop, UV_RUN_DEFAULT);
+    for (size_t i = 0; i < 3; i++)
+        uv_close((uv_handle_t *)signals[i], NULL);
+    uv_close((uv_handle_t *)&server->timer, NULL);
+    uv_run(loop, UV_RUN_DEFAULT); /* lets the handles close */
+}
+
+static int exit_code_of(enum status s)
+{
+    return s == STATUS_OK ? EXIT_FINE : s == STATUS_INVALID ? EXIT_USAGE : EXIT_FAILED;
+}
+
+static int run(struct server *server)
+{
+    struct err err = {0};
+    log_init(server->settings.log_format, server->settings.log_level);
+    raise_descriptor_limit();
+    signal(SIGPIPE, SIG_IGN);
+    if (uv_loop_init(&server->loop) != 0) {
+        fprintf(stderr, "posternd: cannot make the main loop\n");
+        return EXIT_FAILED;
+    }
+    enum status s = start(server, &err);
+    if (s == STATUS_OK) {
+        log_info("serving", LOG_STR("version", POSTERN_VERSION),
+                 LOG_INT("record_types", catalog_count(server->app->catalog)),
+                 LOG_INT("api_keys", keyring_count(server->app->keyring)));
+        serve(server);
+    } else {
+        fprintf(stderr, "posternd: %s\n", err.text[0] ? err.text : status_text(s));
+    }
+    stop(server);
+    uv_loop_close(&server->loop);
+    if (s == STATUS_OK)
+        log_info("stopped");
+    return exit_code_of(s);
+}
+
+/* Settings were read; are the files that they name in order? */
+static int check(const struct settings *settings)
+{
+    struct err err = {0};
+    struct record_types *types = NULL;
+    SSL_CTX *context = NULL;
+    enum status s = record_types_load(settings->schemas, &types, &err);
+    if (s == STATUS_OK && settings->tls_cert)
+        s = tls_context_new(settings->tls_cert, settings->tls_key, &context, &err);
+    if (s != STATUS_OK)
+        fprintf(stderr, "posternd: %s\n", err.text[0] ? err.text : status_text(s));
+    else
+        printf("posternd: settings and %zu record types are fine\n", record_types_count(types));
+    SSL_CTX_free(context);
+    record_types_unref(types);
+    return s == STATUS_OK ? EXIT_FINE : EXIT_USAGE;
+}
+
+static int health(const struct settings *settings)
+{
+    struct err err = {0};
+    if (run_file_health(settings, &err) == STATUS_OK)
+        return EXIT_FINE;
+    fprintf(stderr, "posternd: %s\n", err.text);
+    return EXIT_FAILED;
+}
+
+static int help(void)
+{
+    struct buf text = {0};
+    settings_put_help(&text);
+    fputs(buf_str(&text), stdout);
+    buf_fini(&text);
+    return EXIT_FINE;
+}
+
+int main(int argc, char **argv, char **environment)
+{
+    struct server server = {.argc = argc, .argv = argv, .environment = environment};
+    struct err err = {0};
+    uint64_t seed;
+    random_bytes(&seed, sizeof seed);
+    json_seed(seed);
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    int code = EXIT_FINE;
+    if (settings_read(&server.settings, argc, argv, environment, &err) != STATUS_OK) {
+        fprintf(stderr, "posternd: %s\nTry 'posternd --help'.\n", err.text);
+        code = EXIT_USAGE;
+    } else {
+        switch (server.settings.command) {
+        case SETTINGS_SERVE:
+            code = run(&server);
+            break;
+        case SETTINGS_CHECK:
+            code = check(&server.settings);
+            break;
+        case SETTINGS_HEALTH:
+            code = health(&server.settings);
+            break;
+        case SETTINGS_HELP:
+            code = help();
+            break;
+        case SETTINGS_VERSION:
+            puts("posternd " POSTERN_VERSION);
+            break;
+        }
+    }
+    settings_fini(&server.settings);
+    curl_global_cleanup();
+    return code;
+}

@@ -1,0 +1,15 @@
+/*
+ * reply: what a submission's outcome looks like: the success object, the problem object, the lines
+ * of a batch. Pure, so that the writer (for a kept idempotent answer) and a loop render the same
+ * bytes.
+ */
+#pragma once
+
+#include "ingest/submission.h"
+
+/* Render the answer of all items into `body`. Views of `ret_rendered` point into it or are static.
+ * `body` is cleared first. */
+void reply_render(const struct submission *submission, struct buf *body,
+                  struct rendered *ret_rendered);
+/* `"3"`, terminated; at least 16 bytes. */
+void reply_etag(uint32_t revision, char ret_text[16]);
