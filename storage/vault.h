@@ -1,9 +1,10 @@
 /*
- * vault: secrets at rest, sealed with AES-256-GCM under a master key that is kept outside the store.
+ * vault: secrets at rest, sealed with AES-256-GCM under a master key that is kept outside the
+ * store.
  *
- * Sealed form: version u8 (1), key id u32 (first bytes of the master key's SHA-256), nonce 12 bytes,
- * ciphertext, tag 16 bytes. The caller names the row as associated data, so that a sealed secret
- * cannot be moved to another row.
+ * Sealed form: version u8 (1), key id u32 (first bytes of the master key's SHA-256), nonce 12
+ * bytes, ciphertext, tag 16 bytes. The caller names the row as associated data, so that a sealed
+ * secret cannot be moved to another row.
  */
 #pragma once
 
