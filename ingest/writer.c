@@ -1,0 +1,268 @@
+/*
+ * writer: queue -> group -> one transaction -> one commit -> answers.
+ *
+ * The thread sleeps until there is work, takes all of it (up to group_max), and while it commits
+ * the next group gathers in the queue: that is all there is to group commit.
+ *
+ * What can fail, and what happens then:
+ *   the map is full          it is grown and the group run again;
+ *   no space, input/output   everyone in the group is told; nothing of it is stored;
+ *   damaged data, no memory  one work may be the cause: the group is run again in halves, so that
+ *                            the others do not suffer for it (a single one is told).
+ */
+#include "ingest/writer.h"
+
+#include "base/must.h"
+#include "base/random.h"
+#include "storage/events.h"
+#include "storage/fault.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define QUEUE_MAX_DEFAULT 8192
+#define GROUP_MAX_DEFAULT 1024
+#define GROWTHS_MAX 40 /* doublings for one group: more than an address space has */
+
+struct writer {
+    struct writer_options options;
+    pthread_t thread;
+    pthread_mutex_t mutex; /* guards everything below */
+    pthread_cond_t wake;
+    struct work *first, **last;
+    uint32_t queued;
+    bool is_stopping;
+    struct writer_stats stats;
+};
+
+/* A group: a list, in order of submission. */
+struct group {
+    struct work *first;
+    uint32_t count;
+};
+
+/* ---- one transaction ---- */
+
+static uint64_t fresh_seed(void)
+{
+    uint64_t seed;
+
+    random_bytes(&seed, sizeof(seed));
+    return seed;
+}
+
+static enum status group_try(struct writer *writer, struct group group, uint64_t *ret_sequence)
+{
+    struct txn *txn;
+    enum status s =
+        txn_write(writer->options.store, clock_wall_ms(writer->options.clock), fresh_seed(), &txn);
+    struct work *work = group.first;
+
+    if (s != STATUS_OK)
+        return s;
+    for (uint32_t i = 0; i < group.count && txn_status(txn) == STATUS_OK; i++, work = work->next)
+        work->apply(work, txn);
+    fault_point("writer_applied");
+    *ret_sequence = event_last_sequence(txn);
+    return txn_commit(txn);
+}
+
+static enum status group_commit(struct writer *writer, struct group group, uint64_t *ret_sequence)
+{
+    enum status s = group_try(writer, group, ret_sequence);
+
+    for (int growths = 0; s == STATUS_MAP_FULL && growths < GROWTHS_MAX; growths++) {
+        s = store_grow(writer->options.store);
+        if (s == STATUS_OK)
+            s = group_try(writer, group, ret_sequence);
+    }
+    return s == STATUS_MAP_FULL ? STATUS_NO_MEMORY : s;
+}
+
+/* ---- groups ---- */
+
+static int64_t now_us(void)
+{
+    struct timespec t;
+
+    must(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
+    return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
+}
+
+static void note(struct writer *writer, struct group group, enum status s, int64_t started_us)
+{
+    pthread_mutex_lock(&writer->mutex);
+    writer->stats.groups++;
+    writer->stats.works += group.count;
+    writer->stats.failed_groups += s != STATUS_OK;
+    writer->stats.commit_us_total += (uint64_t)(now_us() - started_us);
+    pthread_mutex_unlock(&writer->mutex);
+}
+
+static void group_done(struct group group, enum status s)
+{
+    struct work *work = group.first, *next;
+
+    for (uint32_t i = 0; i < group.count; i++, work = next) {
+        next = work->next; /* the work is no longer ours once it is told */
+        work->next = NULL;
+        work->done(work, s);
+    }
+}
+
+static struct group group_split(struct group *group)
+{
+    struct work *middle = group->first;
+    uint32_t half = group->count / 2;
+    struct group rest;
+
+    for (uint32_t i = 0; i < half; i++)
+        middle = middle->next;
+    rest = (struct group){.first = middle, .count = group->count - half};
+    group->count = half;
+    return rest;
+}
+
+/* Recursion ends at single works: at most log2(group_max) deep. */
+static void group_run(struct writer *writer, struct group group)
+{
+    int64_t started_us = now_us();
+    uint64_t sequence = 0;
+    enum status s = group_commit(writer, group, &sequence);
+
+    if ((s == STATUS_CORRUPT || s == STATUS_NO_MEMORY) && group.count > 1) {
+        struct group rest = group_split(&group);
+
+        group_run(writer, group);
+        group_run(writer, rest);
+        return;
+    }
+    if (s == STATUS_OK)
+        fault_point("writer_committed");
+    note(writer, group, s, started_us);
+    group_done(group, s);
+    if (s == STATUS_OK && writer->options.committed != NULL)
+        writer->options.committed(writer->options.context, sequence);
+}
+
+/* ---- the thread ---- */
+
+/* Waits for work; an empty group: stopped, and nothing is left. */
+static struct group group_take(struct writer *writer)
+{
+    struct group group = {0};
+    struct work *last = NULL;
+
+    pthread_mutex_lock(&writer->mutex);
+    while (writer->first == NULL && !writer->is_stopping)
+        pthread_cond_wait(&writer->wake, &writer->mutex);
+    group.first = writer->first;
+    while (writer->first != NULL && group.count < writer->options.group_max) {
+        last = writer->first;
+        writer->first = last->next;
+        group.count++;
+    }
+    if (last != NULL)
+        last->next = NULL;
+    if (writer->first == NULL)
+        writer->last = &writer->first;
+    writer->queued -= group.count;
+    pthread_mutex_unlock(&writer->mutex);
+    return group;
+}
+
+static void *run(void *context)
+{
+    struct writer *writer = context;
+    struct group group;
+
+    for (group = group_take(writer); group.count > 0; group = group_take(writer))
+        group_run(writer, group);
+    return NULL;
+}
+
+/* Signals are the main thread's. */
+static int start_thread(struct writer *writer)
+{
+    sigset_t all, before;
+    int rc;
+
+    sigfillset(&all);
+    must(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
+    rc = pthread_create(&writer->thread, NULL, run, writer);
+    must(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+    if (rc == 0)
+        (void)pthread_setname_np(writer->thread, "writer"); /* for people who look */
+    return rc;
+}
+
+static void writer_free(struct writer *writer)
+{
+    pthread_cond_destroy(&writer->wake);
+    pthread_mutex_destroy(&writer->mutex);
+    free(writer);
+}
+
+enum status writer_start(const struct writer_options *options, struct writer **ret_writer)
+{
+    struct writer *writer = calloc(1, sizeof(*writer));
+
+    *ret_writer = NULL;
+    if (writer == NULL)
+        return STATUS_NO_MEMORY;
+    writer->options = *options;
+    if (writer->options.queue_max == 0)
+        writer->options.queue_max = QUEUE_MAX_DEFAULT;
+    if (writer->options.group_max == 0)
+        writer->options.group_max = GROUP_MAX_DEFAULT;
+    writer->last = &writer->first;
+    must(pthread_mutex_init(&writer->mutex, NULL) == 0);
+    must(pthread_cond_init(&writer->wake, NULL) == 0);
+    if (start_thread(writer) != 0) {
+        writer_free(writer);
+        return STATUS_NO_MEMORY;
+    }
+    *ret_writer = writer;
+    return STATUS_OK;
+}
+
+enum status writer_submit(struct writer *writer, struct work *work)
+{
+    enum status s = STATUS_LIMIT;
+
+    pthread_mutex_lock(&writer->mutex);
+    if (!writer->is_stopping && writer->queued < writer->options.queue_max) {
+        work->next = NULL;
+        *writer->last = work;
+        writer->last = &work->next;
+        writer->queued++;
+        pthread_cond_signal(&writer->wake);
+        s = STATUS_OK;
+    }
+    pthread_mutex_unlock(&writer->mutex);
+    return s;
+}
+
+void writer_stop(struct writer *writer)
+{
+    if (writer == NULL)
+        return;
+    pthread_mutex_lock(&writer->mutex);
+    writer->is_stopping = true;
+    pthread_cond_signal(&writer->wake);
+    pthread_mutex_unlock(&writer->mutex);
+    must(pthread_join(writer->thread, NULL) == 0);
+    writer_free(writer);
+}
+
+void writer_stats(const struct writer *writer, struct writer_stats *ret_stats)
+{
+    pthread_mutex_t *mutex = (pthread_mutex_t *)(uintptr_t)&writer->mutex;
+
+    pthread_mutex_lock(mutex);
+    *ret_stats = writer->stats;
+    ret_stats->queued = writer->queued;
+    pthread_mutex_unlock(mutex);
+}
