@@ -209,8 +209,8 @@ enum status url_guard_check(struct bytes url, bool is_http_allowed, const struct
         return refuse(err, STATUS_INVALID, curl_url_strerror(code));
 
     CLEANUP(curl_textp)
-    char *scheme = NULL,
-         *user = NULL, *password = NULL, *fragment = NULL, *zone = NULL, *host = NULL, *port = NULL;
+    char *scheme = NULL, *user = NULL, *password = NULL, *fragment = NULL, *zone = NULL,
+         *host = NULL, *port = NULL;
     (void)curl_url_get(parsed, CURLUPART_SCHEME, &scheme, 0);
     (void)curl_url_get(parsed, CURLUPART_USER, &user, 0);
     (void)curl_url_get(parsed, CURLUPART_PASSWORD, &password, 0);

@@ -11,6 +11,7 @@
 #include "base/address.h"
 #include "base/clock.h"
 #include "ingest/writer.h"
+#include "storage/endpoints.h"
 #include "storage/vault.h"
 
 struct deliver;
@@ -18,6 +19,7 @@ struct deliver;
 struct deliver_options {
     struct store *store;
     struct writer *writer;
+    struct subscriptions *subscriptions; /* the writer's thread's; used there only */
     const struct vault *vault;
     const struct clock *clock;
     const char *user_agent;   /* "Postern/0.1.0" */
@@ -37,8 +39,12 @@ void deliver_wake(struct deliver *deliver);
 /* Settings that can change while running; any thread. */
 void deliver_reload(struct deliver *deliver, const struct deliver_options *options);
 /* Lets attempts in flight end, at most `drain_ms` (the others are still due at the next start), and
- * ends the thread. Before writer_stop. */
+ * ends the thread. Before writer_stop. Afterwards deliver_wake does nothing: the writer may still
+ * call it. NULL allowed. */
 void deliver_stop(struct deliver *deliver, uint32_t drain_ms);
+/* After deliver_stop, and when nobody can call deliver_wake any more: after writer_stop. NULL
+ * allowed. */
+void deliver_free(struct deliver *deliver);
 
 struct deliver_stats {
     uint64_t attempts, delivered, failed_attempts;
