@@ -237,7 +237,8 @@ const struct setting SETTINGS[] = {
      TEXT(tls_key)},
     {.name = "master-key-file",
      .argument = "FILE",
-     .text = "key that encrypts the secrets in the store; made at first start if it is missing",
+     .text =
+         "key that encrypts the secrets in the store; only the default one is made at first start",
      .default_note = "DIR/master.key",
      .read = read_path,
      TEXT(master_key_file)},
@@ -247,7 +248,7 @@ const struct setting SETTINGS[] = {
      .default_note = "one per core",
      .read = read_number32,
      .min = 1,
-     .max = 256,
+     .max = 64,
      MEMBER(threads)},
     {.name = "max-body",
      .argument = "BYTES",

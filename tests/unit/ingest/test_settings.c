@@ -273,7 +273,7 @@ static void a_wrong_value_is_told_with_its_source(void **state)
     (void)state;
     assert_refused(&(struct input){.flags = {"--threads", "0"}},
                    "setting threads, from flag --threads: \"0\" will not do: it takes a whole "
-                   "number from 1 to 256");
+                   "number from 1 to 64");
     assert_refused(&(struct input){.environment = {"POSTERN_MAX_BODY=1M"}},
                    "setting max-body, from the environment, POSTERN_MAX_BODY: \"1M\" will not do: "
                    "it takes a whole number from 1 to 67108864");
@@ -447,7 +447,7 @@ static void a_wrong_value_that_a_flag_would_hide_is_told(void **state)
     assert_refused(
         &(struct input){.flags = {"--threads", "2"}, .environment = {"POSTERN_THREADS=two"}},
         "setting threads, from the environment, POSTERN_THREADS: \"two\" will not do: "
-        "it takes a whole number from 1 to 256");
+        "it takes a whole number from 1 to 64");
 }
 
 static void help_the_manual_and_markdown_list_every_setting(void **state)
