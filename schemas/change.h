@@ -15,10 +15,10 @@
 #define CHANGE_EVENTS_MAX 1024 /* more elements in one revision than this raise no `each` event */
 
 struct change_event {
-    const char *event; /* borrowed from the type */
+    const char *event;       /* borrowed from the type */
     const char *each_member; /* `each`: the array's name, borrowed likewise; else NULL */
     uint32_t element;        /* … and the index of the element in the new array, else JSON_NONE */
-    bool is_update;    /* the type's `updated` event: its body has "previous" */
+    bool is_update;          /* the type's `updated` event: its body has "previous" */
 };
 
 /* `previous` is NULL for a first revision. Fills at most `capacity` entries; returns how many the
@@ -29,8 +29,8 @@ size_t change_events(const struct record_type *type, enum record_action action,
 
 /* What one event's body is made of. */
 struct event_body {
-    const char *id;      /* "evt_…" */
-    const char *event;   /* "workorder.updated" */
+    const char *id;    /* "evt_…" */
+    const char *event; /* "workorder.updated" */
     int64_t time_ms;
     uint64_t sequence;
     const char *record_id;           /* "wo_…"; NULL for events that are not about a record */

@@ -60,6 +60,8 @@ struct json_doc {
     struct json_node *nodes; /* nodes[0] is the root */
     uint32_t node_count;
     uint32_t node_capacity;
+    uint32_t *names; /* scratch of the search for duplicate names in large objects */
+    uint32_t names_capacity;
 };
 
 /* Why and where a text is not strict JSON. */
@@ -111,7 +113,8 @@ void json_string_put(const struct json_doc *doc, uint32_t node, struct buf *out)
 struct bytes json_string(const struct json_doc *doc, uint32_t node, struct buf *scratch);
 bool json_string_equals(const struct json_doc *doc, uint32_t node, struct bytes text);
 
-/* As JSON Schema's equality (2020-12 core section 4.2.2): numbers by value, objects without order. */
+/* As JSON Schema's equality (2020-12 core section 4.2.2): numbers by value, objects without order.
+ */
 bool json_equal(const struct json_doc *a, uint32_t node_a, const struct json_doc *b,
                 uint32_t node_b);
 
