@@ -142,6 +142,6 @@ void settings_put_markdown(struct buf *out)
         setting_put_expected(out, row);
         buf_put_str(out, " | ");
         put_markdown(out, row->text);
-        buf_put_str(out, row->is_reloadable ? "; taken over on SIGHUP |\n" : " |\n");
+        buf_put_str(out, row->is_reloadable ? "; SIGHUP reloads it |\n" : " |\n");
     }
 }
