@@ -1,0 +1,299 @@
+/*
+ * Listeners: bound once by http_server_start, one socket a loop (SO_REUSEPORT spreads connections
+ * over them), accepted from on the loop.
+ *
+ * Two caps. One on all connections, below the limit of descriptors: at the cap, or when accept
+ * finds no descriptor, the listener is not polled until the next tick, so that nothing spins and
+ * clients wait in the kernel's queue. And one per address on TLS listeners, so that one client
+ * cannot take all; behind a cleartext listener stands a proxy, and loopback is trusted not to.
+ */
+#include "ingest/http_private.h"
+
+#include "base/cleanup.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#define ACCEPTS_AT_ONCE 32
+#define BACKLOG 4096
+
+/* --- binding --- */
+
+static enum status bind_status(struct err *err, const char *what, const char *where)
+{
+    int error = errno;
+    err_set(err, "%s %s: %s", what, where, strerror(error));
+    if (error == EADDRINUSE)
+        return STATUS_BUSY;
+    if (error == EACCES || error == EPERM)
+        return STATUS_DENIED;
+    return STATUS_IO;
+}
+
+static int tcp_open(struct sockaddr_storage *address, socklen_t len, const char *text,
+                    enum status *ret_status, struct err *err)
+{
+    int on = 1;
+    CLEANUP(closep)
+    int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ||
+        (address->ss_family == AF_INET6 &&
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) ||
+        bind(fd, (struct sockaddr *)address, len) != 0 || listen(fd, BACKLOG) != 0) {
+        *ret_status = bind_status(err, "listen on", text);
+        return -1;
+    }
+    int result = fd;
+    fd = -1;
+    return result;
+}
+
+/* SO_REUSEPORT would let a second server share the port in silence; find out first. */
+static enum status check_port_is_free(const struct sockaddr_storage *address, socklen_t len,
+                                      const char *text, struct err *err)
+{
+    int on = 1;
+    CLEANUP(closep) int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        (address->ss_family == AF_INET6 &&
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) ||
+        bind(fd, (const struct sockaddr *)address, len) != 0)
+        return bind_status(err, "listen on", text);
+    return STATUS_OK;
+}
+
+static enum status tcp_listener_open(struct http_listener *listener, const char *text,
+                                     unsigned threads, struct err *err)
+{
+    struct sockaddr_storage address;
+    socklen_t len;
+    enum status status = host_port_parse(bytes_of_str(text), &address, &len);
+    if (status != STATUS_OK) {
+        err_set(err, "listen on %s: not an address and port", text);
+        return STATUS_INVALID;
+    }
+    status = check_port_is_free(&address, len, text, err);
+    for (unsigned i = 0; status == STATUS_OK && i < threads; i++) {
+        listener->fds[i] = tcp_open(&address, len, text, &status, err);
+        if (listener->fds[i] >= 0 &&
+            getsockname(listener->fds[i], (struct sockaddr *)&address, &len))
+            status = bind_status(err, "listen on", text); /* port 0 is known from here on */
+    }
+    if (status == STATUS_OK) {
+        char where[64];
+        host_port_format((struct sockaddr *)&address, where);
+        snprintf(listener->url, sizeof listener->url, "%s://%s",
+                 listener->kind == HTTP_TLS ? "https" : "http", where);
+    }
+    return status;
+}
+
+/* A socket file that nobody listens on is left over from a crash. */
+static enum status remove_stale(const struct sockaddr_un *address, struct err *err)
+{
+    struct stat st;
+    if (lstat(address->sun_path, &st) != 0)
+        return STATUS_OK;
+    if (!S_ISSOCK(st.st_mode)) {
+        err_set(err, "listen on %s: it exists and is not a socket", address->sun_path);
+        return STATUS_INVALID;
+    }
+    CLEANUP(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) == 0) {
+        err_set(err, "listen on %s: another process listens there", address->sun_path);
+        return STATUS_BUSY;
+    }
+    if (unlink(address->sun_path) != 0)
+        return bind_status(err, "remove stale socket", address->sun_path);
+    return STATUS_OK;
+}
+
+static enum status unix_listener_open(struct http_listener *listener, const char *path,
+                                      struct err *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path) {
+        err_set(err, "listen on %s: a Unix socket's path has at most %zu characters", path,
+                sizeof address.sun_path - 1);
+        return STATUS_INVALID;
+    }
+    strcpy(address.sun_path, path);
+    enum status status = remove_stale(&address, err);
+    if (status != STATUS_OK)
+        return status;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    listener->fds[0] = fd;
+    /* fchmod before bind sets the mode that bind creates the file with: never open for others */
+    if (fd < 0 || fchmod(fd, 0660) != 0 ||
+        bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || chmod(path, 0660) != 0 ||
+        listen(fd, BACKLOG) != 0)
+        return bind_status(err, "listen on", path);
+    listener->unix_path = strdup(path);
+    snprintf(listener->url, sizeof listener->url, "unix:%s", path);
+    return STATUS_OK;
+}
+
+enum status listener_open(struct http_listener *listener, const struct http_listen *listen,
+                          unsigned threads, struct err *err)
+{
+    listener->kind = listen->kind;
+    listener->is_unix = listen->kind == HTTP_ADMIN && strchr(listen->address, '/') != NULL;
+    listener->fds = malloc(threads * sizeof *listener->fds);
+    if (listener->fds == NULL)
+        return STATUS_NO_MEMORY;
+    for (unsigned i = 0; i < threads; i++)
+        listener->fds[i] = -1;
+    if (listener->is_unix)
+        return unix_listener_open(listener, listen->address, err);
+    return tcp_listener_open(listener, listen->address, listen->kind == HTTP_ADMIN ? 1 : threads,
+                             err);
+}
+
+void listener_fini(struct http_listener *listener, unsigned threads)
+{
+    for (unsigned i = 0; listener->fds != NULL && i < threads; i++)
+        closep(&listener->fds[i]);
+    free(listener->fds);
+    listener->fds = NULL;
+    if (listener->unix_path != NULL)
+        (void)unlink(listener->unix_path); /* gone already: as good */
+    free(listener->unix_path);
+    listener->unix_path = NULL;
+}
+
+/* --- connections per address --- */
+
+static _Atomic uint32_t *address_bucket(struct http_server *server, const struct address *address)
+{
+    uint64_t high, low;
+    memcpy(&high, address->bytes, 8);
+    memcpy(&low, address->bytes + 8, 8);
+    if (!address_is_v4(address))
+        low = 0; /* one customer has a /64 */
+    uint64_t x = (high ^ server->address_seed[0]) * UINT64_C(0x9e3779b97f4a7c15);
+    x ^= x >> 32;
+    x = (x ^ low ^ server->address_seed[1]) * UINT64_C(0xd6e8feb86659fd93);
+    x ^= x >> 32;
+    x *= UINT64_C(0xd6e8feb86659fd93);
+    return &server->address_connections[(x >> 40) % ADDRESS_BUCKETS];
+}
+
+void address_load_drop(struct http_server *server, const struct address *address)
+{
+    atomic_fetch_sub(address_bucket(server, address), 1);
+}
+
+static bool address_is_loopback(const struct address *address)
+{
+    static const uint8_t V6_LOOPBACK[16] = {[15] = 1};
+    return (address_is_v4(address) && address->bytes[12] == 127) ||
+           memcmp(address->bytes, V6_LOOPBACK, 16) == 0;
+}
+
+/* --- accepting --- */
+
+static void learn_peer(struct connection *connection)
+{
+    struct sockaddr_storage peer;
+    static const struct address LOOPBACK = {{[10] = 0xff, 0xff, 127, 0, 0, 1}};
+    if (connection->listener->is_unix ||
+        h2o_socket_getpeername(connection->sock, (struct sockaddr *)&peer) == 0 ||
+        address_of_sockaddr((struct sockaddr *)&peer, &connection->peer, &connection->peer_port) !=
+            STATUS_OK)
+        connection->peer = LOOPBACK;
+}
+
+/* False: one address has its share. */
+static bool address_load_add(struct connection *connection)
+{
+    struct http_server *server = connection->loop->server;
+    if (connection->listener->kind != HTTP_TLS || address_is_loopback(&connection->peer))
+        return true;
+    connection->is_counted_by_address = true;
+    uint32_t before = atomic_fetch_add(address_bucket(server, &connection->peer), 1);
+    return before < server->address_connections_max;
+}
+
+static void accept_point_pause(struct accept_point *point)
+{
+    if (point->is_paused)
+        return;
+    point->is_paused = true;
+    h2o_socket_read_stop(point->sock);
+}
+
+/* False: no more for now. */
+static bool accept_one(struct accept_point *point)
+{
+    struct http_loop *loop = point->loop;
+    struct http_server *server = loop->server;
+    if (atomic_fetch_add(&server->connections_now, 1) >= server->options.connections_max) {
+        atomic_fetch_sub(&server->connections_now, 1);
+        accept_point_pause(point);
+        return false;
+    }
+    h2o_socket_t *sock = h2o_evloop_socket_accept(point->sock);
+    if (sock == NULL) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            accept_point_pause(point);
+        atomic_fetch_sub(&server->connections_now, 1);
+        return false;
+    }
+    struct connection *connection = connection_new(loop, point->listener, sock);
+    if (connection == NULL) {
+        h2o_socket_close(sock);
+        atomic_fetch_sub(&server->connections_now, 1);
+        return false;
+    }
+    learn_peer(connection);
+    if (!address_load_add(connection)) {
+        count_one(&loop->refused_connections);
+        h2o_socket_close(sock);
+        return true;
+    }
+    h2o_accept(&point->accept_ctx, sock);
+    return true;
+}
+
+static void on_acceptable(h2o_socket_t *sock, const char *err)
+{
+    struct accept_point *point = sock->data;
+    if (err != NULL)
+        return;
+    for (int i = 0; i < ACCEPTS_AT_ONCE && accept_one(point); i++) {
+    }
+}
+
+void accept_point_start(struct accept_point *point)
+{
+    int fd = point->listener->fds[point->loop->index];
+    if (fd < 0)
+        return;
+    point->sock = h2o_evloop_socket_create(point->loop->ctx.loop, fd, H2O_SOCKET_FLAG_DONT_READ);
+    point->sock->data = point;
+    h2o_socket_read_start(point->sock, on_acceptable);
+}
+
+void accept_point_resume(struct accept_point *point)
+{
+    if (point->sock == NULL || !point->is_paused)
+        return;
+    point->is_paused = false;
+    h2o_socket_read_start(point->sock, on_acceptable);
+}
+
+void accept_point_stop(struct accept_point *point)
+{
+    if (point->sock == NULL)
+        return;
+    while (accept_one(point)) {
+    }
+    h2o_socket_close(point->sock);
+    point->listener->fds[point->loop->index] = -1;
+    point->sock = NULL;
+}
