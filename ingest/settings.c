@@ -26,8 +26,8 @@
  * pod in its namespace POSTERN_SERVICE_… and POSTERN_PORT….
  */
 static const char *const FOREIGN_VARIABLES[] = {
-    "POSTERN_SERVICE_", "POSTERN_PORT",  "POSTERN_PORT_",  "POSTERN_VERSION",
-    "POSTERN_BUILD",    "POSTERN_TEST_", "POSTERN_FAULT_",
+    "POSTERN_SERVICE_", "POSTERN_PORT",  "POSTERN_PORT_", "POSTERN_VERSION",
+    "POSTERN_OUTPUT",   "POSTERN_BUILD", "POSTERN_TEST_", "POSTERN_FAULT_",
 };
 
 /* Where a value comes from, as a message tells it. */

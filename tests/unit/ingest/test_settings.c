@@ -17,8 +17,8 @@
 
 /* The sources of one reading; each list ends with NULL. */
 struct input {
-    char *flags[16];
-    char *environment[16];
+    const char *flags[16];
+    const char *environment[16];
     const char *file; /* content; NULL: no file */
 };
 
@@ -52,7 +52,7 @@ static enum status read_input(const struct input *input, struct settings *settin
     int argc = 1;
 
     for (int i = 0; input->flags[i]; i++)
-        argv[argc++] = input->flags[i];
+        argv[argc++] = (char *)input->flags[i];
     if (input->file) {
         config_file_write(input->file);
         argv[argc++] = (char *)"--config";
@@ -310,9 +310,8 @@ static void listeners_are_checked(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(wrong); i++) {
-        assert_int_equal(
-            read_input(&(struct input){.flags = {"--listen", (char *)wrong[i]}}, &s, &err),
-            STATUS_INVALID);
+        assert_int_equal(read_input(&(struct input){.flags = {"--listen", wrong[i]}}, &s, &err),
+                         STATUS_INVALID);
         assert_non_null(strstr(err.text, "it takes an address and port such as"));
         settings_fini(&s);
     }
@@ -436,7 +435,7 @@ static void a_list_has_a_bound(void **state)
     (void)state;
     for (int i = 0; i < SETTINGS_RETRIES_MAX + 1; i++)
         buf_put_str(&value, i ? ",1s" : "1s");
-    assert_refused(&(struct input){.flags = {"--retry-schedule", (char *)buf_str(&value)}},
+    assert_refused(&(struct input){.flags = {"--retry-schedule", buf_str(&value)}},
                    "setting retry-schedule, from flag --retry-schedule: it has more than 32 "
                    "values");
 }
