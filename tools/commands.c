@@ -377,6 +377,27 @@ static const struct option REJECTIONS_LIST[] = {
 };
 static const struct option AUDIT_LIST[] = {SINCE, LIMIT, END};
 
+static const struct option REPORTS_CREATE[] = {
+    {.name = "every",
+     .kind = VALUE_CHOICE,
+     .value = "hour|day|week",
+     .choices = "hour|day|week",
+     .is_required = true,
+     .help = "how often; a week's is made on Monday"},
+    {.name = "at",
+     .kind = VALUE_TEXT,
+     .value = "HH:MM",
+     .min = 1,
+     .help = "when, in UTC (default 00:00; of an hour the minutes count)"},
+    {.name = "type",
+     .kind = VALUE_TEXT,
+     .value = "T",
+     .min = 1,
+     .is_repeatable = true,
+     .help = "only these record types (default all)"},
+    END,
+};
+
 /* ---- listen, verify ---- */
 
 static const struct option LISTEN[] = {
@@ -607,6 +628,21 @@ const struct command COMMANDS[] = {
      store_restore_command},
 
     {"status", NULL, "what an operator looks at first", NULL, {{0}}, NO_OPTIONS, status_command},
+    {"reports",
+     "create",
+     "raise report.generated regularly, with the counts of the time between",
+     NULL,
+     {{0}},
+     REPORTS_CREATE,
+     reports_create},
+    {"reports", "list", "all reports", NULL, {{0}}, NO_OPTIONS, reports_list},
+    {"reports",
+     "delete",
+     "end a report",
+     NULL,
+     {{.name = "ID", .help = "the report's id, rpt_…"}},
+     NO_OPTIONS,
+     reports_delete},
     {"audit", "list", "administrative acts, newest first", NULL, {{0}}, AUDIT_LIST, audit_list},
     {"listen",
      NULL,

@@ -54,6 +54,9 @@ int store_backup_command(struct tool *tool, const struct args *args);
 int store_restore_command(struct tool *tool, const struct args *args);
 
 int status_command(struct tool *tool, const struct args *args);
+int reports_create(struct tool *tool, const struct args *args);
+int reports_list(struct tool *tool, const struct args *args);
+int reports_delete(struct tool *tool, const struct args *args);
 int audit_list(struct tool *tool, const struct args *args);
 int listen_command(struct tool *tool, const struct args *args);
 int verify_command(struct tool *tool, const struct args *args);

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "ingest/settings.h"
 #include "storage/journal.h"
 #include "tools/text.h"
 
@@ -162,19 +163,14 @@ int tool_vault(struct tool *tool, const struct args *args)
     return DONE;
 }
 
-static const char *schemas_dir(const struct tool *tool)
-{
-    if (tool->schemas)
-        return tool->schemas;
-    /* The build tree's tool is run before anything is installed. */
-    return access(SCHEMAS_INSTALLED, F_OK) == 0 ? SCHEMAS_INSTALLED : SCHEMAS_SOURCE;
-}
-
 enum status tool_types(struct tool *tool, struct err *err)
 {
     if (tool->types)
         return STATUS_OK;
-    return record_types_load(schemas_dir(tool), &tool->types, err);
+    if (tool->schemas)
+        return record_types_load(tool->schemas, &tool->types, err);
+    CLEANUP(freep) char *installed = settings_schemas_installed();
+    return installed ? record_types_load(installed, &tool->types, err) : STATUS_NO_MEMORY;
 }
 
 static enum status write_once(struct tool *tool, enum status (*step)(void *, struct txn *),
