@@ -213,8 +213,8 @@ def container():
 
 # (name, function, what must have passed before)
 STAGES = [
-    ("rules", rules, None),
     ("build", build, None),
+    ("rules", rules, None),
     ("unit", unit, "build"),
     ("build-asan", build_asan, None),
     ("unit-asan", unit_asan, "build-asan"),
