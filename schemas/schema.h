@@ -24,6 +24,9 @@ struct schema_options {
     void *context;
     bool assert_format;
     const char *base_uri; /* of a schema without `$id`; NULL: "postern:/schema" */
+    /* A member that the root object always knows, as if `properties` named it ("id" for records);
+     * NULL: none. Static. */
+    const char *root_member;
 };
 
 struct schema_fault {

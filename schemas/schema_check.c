@@ -1,0 +1,756 @@
+/*
+ * Design: the checker walks subschema and value together, on the C stack, bounded by
+ * FRAME_DEPTH_MAX. First it runs fast: no messages, no memory, out at the first breach; most
+ * documents are valid and end there. Only an invalid one is walked again, to the end, with a
+ * finding for each breach.
+ *
+ * Combinations that can absorb a breach (anyOf, oneOf, not, if, contains) try their branches fast;
+ * where all fail, the branch that came closest is walked again for its findings.
+ *
+ * What `unevaluated…` needs is a stack of marks: the name nodes and elements that were evaluated.
+ * A branch that fails takes its marks back, and what is below a value is dropped when its parent
+ * goes on, so the marks from a frame's start to the top are those of its own value.
+ */
+#include "schemas/schema_run.h"
+
+#include "base/clock.h"
+#include "schemas/decimal.h"
+
+#include <stdlib.h>
+
+#define UNITS_DEFAULT 1000000
+#define MS_DEFAULT 100
+#define UNITS_PER_CLOCK 1024 /* how often the clock is read */
+
+static bool apply(struct schema_run *run, const struct frame *parent, uint32_t schema,
+                  uint32_t node, enum keyword via);
+
+/* --- budget and memory ----------------------------------------------------------------------- */
+
+static bool stop(struct schema_run *run, enum status why)
+{
+    if (run->status == STATUS_OK)
+        run->status = why;
+    return false;
+}
+
+/* The first reading sets the deadline, so that a small document never reads the clock. */
+static bool is_in_time(struct schema_run *run)
+{
+    int64_t now = clock_monotonic_ms(&SYSTEM_CLOCK);
+    if (!run->deadline_ms)
+        run->deadline_ms = now + run->budget_ms;
+    return now <= run->deadline_ms;
+}
+
+bool run_spend(struct schema_run *run, uint32_t units)
+{
+    if (run->status != STATUS_OK)
+        return false;
+    if (run->units_left <= units)
+        return stop(run, STATUS_LIMIT);
+    uint32_t left = run->units_left - units;
+    bool is_tick = left / UNITS_PER_CLOCK != run->units_left / UNITS_PER_CLOCK;
+    run->units_left = left;
+    return !is_tick || is_in_time(run) || stop(run, STATUS_LIMIT);
+}
+
+bool run_grow(struct schema_run *run, void *array_pointer, uint32_t count, uint32_t *capacity,
+              size_t size)
+{
+    if (count < *capacity)
+        return true;
+    uint32_t wanted = *capacity ? *capacity : 64;
+    while (wanted <= count)
+        wanted *= 2;
+    void *grown = realloc(*(void **)array_pointer, wanted * size);
+    if (!grown)
+        return stop(run, STATUS_NO_MEMORY);
+    *(void **)array_pointer = grown;
+    *capacity = wanted;
+    return true;
+}
+
+static void mark(struct schema_run *run, uint32_t node)
+{
+    if (run->schema->has_unevaluated &&
+        run_grow(run, &run->marks, run->mark_count, &run->mark_capacity, sizeof(*run->marks)))
+        run->marks[run->mark_count++] = node;
+}
+
+/* --- applying subschemas --------------------------------------------------------------------- */
+
+/* To a value below this one: its marks are of no use up here. */
+static bool apply_below(struct schema_run *run, const struct frame *frame, uint32_t schema,
+                        uint32_t node, enum keyword via)
+{
+    uint32_t marks = run->mark_count;
+    bool is_valid = apply(run, frame, schema, node, via);
+    run->mark_count = marks;
+    return is_valid;
+}
+
+/* As a question: no findings, and no marks unless the answer is yes. */
+static bool holds(struct schema_run *run, const struct frame *frame, uint32_t schema, uint32_t node,
+                  enum keyword via)
+{
+    enum run_mode mode = run->mode;
+    uint32_t marks = run->mark_count;
+    run->mode = RUN_FAST;
+    bool is_valid = apply(run, frame, schema, node, via);
+    run->mode = mode;
+    if (!is_valid)
+        run->mark_count = marks;
+    return is_valid;
+}
+
+/* --- strings --------------------------------------------------------------------------------- */
+
+static struct bytes resolved(struct schema_run *run, uint32_t node)
+{
+    buf_clear(&run->scratch);
+    struct bytes text = json_string(run->doc, node, &run->scratch);
+    if (run->scratch.status != STATUS_OK)
+        (void)stop(run, STATUS_NO_MEMORY); /* the caller looks at run->status */
+    return text;
+}
+
+static uint64_t count_characters(struct bytes text)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < text.len; i++)
+        count += (text.data[i] & 0xC0) != 0x80;
+    return count;
+}
+
+/* A character takes one to four bytes, or up to twelve as escapes: mostly the bytes decide. */
+static bool has_length(struct schema_run *run, uint32_t node, const struct check *check)
+{
+    const struct json_node *string = &run->doc->nodes[node];
+    bool is_exact = (string->flags & (JSON_IS_ASCII | JSON_HAS_ESCAPES)) == JSON_IS_ASCII;
+    bool is_max = check->op == CHECK_MAX_LENGTH;
+    if (is_max && string->len <= check->limit)
+        return true;
+    if (!is_max && string->len < check->limit)
+        return false;
+    if (!is_max && string->len / 12 >= check->limit)
+        return true;
+    uint64_t length = string->len;
+    if (!is_exact) {
+        if (!run_spend(run, string->len / 64))
+            return false;
+        length = count_characters(resolved(run, node));
+    }
+    return is_max ? length <= check->limit : length >= check->limit;
+}
+
+static bool matches(struct schema_run *run, const struct regex *regex, uint32_t node)
+{
+    struct bytes text = resolved(run, node);
+    if (!run_spend(run, 16 + (uint32_t)(text.len / 16)))
+        return false;
+    enum status status = regex_match(regex, run->regex, text);
+    if (status != STATUS_OK && status != STATUS_NOT_FOUND)
+        return stop(run, status);
+    return status == STATUS_OK;
+}
+
+static bool has_format(struct schema_run *run, const struct format *format, uint32_t node)
+{
+    struct bytes text = resolved(run, node);
+    return run_spend(run, (uint32_t)(text.len / 64)) && format->is_valid(text);
+}
+
+/* --- arrays ---------------------------------------------------------------------------------- */
+
+/* Marks are of no use for elements that `items` takes, but cheap compared with checking them. */
+static bool check_items(struct schema_run *run, const struct frame *frame,
+                        const struct item_rules *rules)
+{
+    bool is_valid = true;
+    uint32_t index = 0;
+    for (uint32_t i = json_first(run->doc, frame->node); i != JSON_NONE;
+         i = json_after(run->doc, frame->node, i), index++) {
+        bool is_prefix = index < rules->prefix_count;
+        uint32_t schema = is_prefix ? rules->prefix[index] : rules->rest;
+        if (schema == SUBSCHEMA_NONE)
+            break;
+        is_valid &=
+            apply_below(run, frame, schema, i, is_prefix ? KEYWORD_PREFIX_ITEMS : KEYWORD_ITEMS);
+        if (!is_valid && run_is_done(run))
+            return false;
+        mark(run, i);
+    }
+    return is_valid;
+}
+
+static bool check_contains(struct schema_run *run, const struct frame *frame,
+                           const struct contains_rule *rule)
+{
+    uint64_t found = 0;
+    bool is_enough = !run->schema->has_unevaluated && rule->max == UINT64_MAX;
+    for (uint32_t i = json_first(run->doc, frame->node); i != JSON_NONE;
+         i = json_after(run->doc, frame->node, i)) {
+        uint32_t marks = run->mark_count;
+        bool is_match = holds(run, frame, rule->schema, i, KEYWORD_CONTAINS);
+        run->mark_count = marks;
+        if (run->status != STATUS_OK)
+            return false;
+        found += is_match;
+        if (is_match)
+            mark(run, i);
+        if (is_enough && found >= rule->min)
+            return true;
+    }
+    bool is_valid = found >= rule->min && found <= rule->max;
+    if (!is_valid && run->mode == RUN_REPORT)
+        report_contains(run, frame, rule, found);
+    return is_valid;
+}
+
+static bool check_unique(struct schema_run *run, const struct frame *frame)
+{
+    const struct json_node *array = &run->doc->nodes[frame->node];
+    if (array->count < 2)
+        return true;
+    uint32_t slot_count = value_set_slots(array->count);
+    if (!run_spend(run, array->count + array->len / 64) ||
+        !run_grow(run, &run->slots, slot_count, &run->slot_capacity, sizeof(*run->slots)))
+        return false;
+    struct value_set set;
+    value_set_init(&set, run->doc, run->slots, slot_count);
+    bool is_valid = true;
+    for (uint32_t i = json_first(run->doc, frame->node); i != JSON_NONE;
+         i = json_after(run->doc, frame->node, i)) {
+        uint32_t same = value_set_add(&set, i, &run->scratch);
+        if (same == JSON_NONE)
+            continue;
+        is_valid = false;
+        if (run->mode != RUN_REPORT)
+            return false;
+        report_repeated(run, frame, same, i);
+    }
+    return is_valid;
+}
+
+/* --- objects --------------------------------------------------------------------------------- */
+
+static void note_known(struct schema_run *run, uint32_t name)
+{
+    if (run->mode == RUN_KNOWN)
+        run->known[name] = 1;
+}
+
+static void note_described(struct schema_run *run, const struct frame *frame,
+                           const struct member_rules *rules)
+{
+    if (run->mode == RUN_KNOWN && rules->is_described &&
+        run_grow(run, &run->described, run->described_count, &run->described_capacity,
+                 sizeof(*run->described)))
+        run->described[run->described_count++] = (struct described){frame->node, rules};
+}
+
+static bool check_companions(struct schema_run *run, const struct frame *frame,
+                             const struct member_rule *rule)
+{
+    bool is_valid = true;
+    if (!run_spend(run, rule->companion_count))
+        return false;
+    for (uint32_t i = 0; i < rule->companion_count; i++) {
+        if (json_member_bytes(run->doc, frame->node, rule->companions[i]) != JSON_NONE)
+            continue;
+        is_valid = false;
+        if (run->mode == RUN_FAST)
+            return false;
+        if (run->mode == RUN_REPORT)
+            report_missing(run, frame, rule->companions[i], rule->name);
+    }
+    return is_valid;
+}
+
+/* What the name itself asks for: its own subschema, and what its presence demands. */
+static bool check_named(struct schema_run *run, const struct frame *frame,
+                        const struct member_rule *rule, uint32_t name)
+{
+    bool is_valid = true;
+    if (rule->schema != SUBSCHEMA_NONE)
+        is_valid = apply_below(run, frame, rule->schema, name + 1, KEYWORD_PROPERTIES);
+    if (rule->companion_count && (is_valid || !run_is_done(run)))
+        is_valid &= check_companions(run, frame, rule);
+    if (rule->dependent_schema != SUBSCHEMA_NONE && (is_valid || !run_is_done(run)))
+        is_valid &=
+            apply(run, frame, rule->dependent_schema, frame->node, KEYWORD_DEPENDENT_SCHEMAS);
+    return is_valid;
+}
+
+static bool check_member(struct schema_run *run, const struct frame *frame,
+                         const struct member_rules *rules, const struct member_rule *rule,
+                         uint32_t name)
+{
+    bool is_named = rule && rule->is_known, is_matched = false;
+    bool is_valid = !rule || check_named(run, frame, rule, name);
+    for (uint32_t i = 0; i < rules->pattern_count && (is_valid || !run_is_done(run)); i++) {
+        if (!matches(run, rules->patterns[i].regex, name))
+            continue;
+        is_matched = true;
+        is_valid &= apply_below(run, frame, rules->patterns[i].schema, name + 1,
+                                KEYWORD_PATTERN_PROPERTIES);
+    }
+    if (is_named || is_matched || !rules->is_additional_open)
+        note_known(run, name);
+    if (is_named || is_matched || rules->additional != SUBSCHEMA_NONE)
+        mark(run, name);
+    if (is_named || is_matched || rules->additional == SUBSCHEMA_NONE)
+        return is_valid;
+    if (!is_valid && run_is_done(run))
+        return false;
+    return apply_below(run, frame, rules->additional, name + 1, KEYWORD_ADDITIONAL_PROPERTIES) &&
+           is_valid;
+}
+
+static void report_required(struct schema_run *run, const struct frame *frame,
+                            const struct member_rules *rules)
+{
+    for (uint32_t i = 0; i <= rules->slot_mask; i++) {
+        const struct member_rule *rule = &rules->slots[i];
+        if (rule->is_used && rule->is_required &&
+            json_member_bytes(run->doc, frame->node, rule->name) == JSON_NONE)
+            report_missing(run, frame, rule->name, (struct bytes){0});
+    }
+}
+
+/* Names within an object differ, so required ones need only be counted. */
+static bool check_members(struct schema_run *run, const struct frame *frame,
+                          const struct member_rules *rules)
+{
+    uint32_t required_left = rules->required_count;
+    bool is_valid = true;
+    note_described(run, frame, rules);
+    for (uint32_t i = json_first(run->doc, frame->node); i != JSON_NONE;
+         i = json_after(run->doc, frame->node, i)) {
+        const struct member_rule *rule = member_rules_find(rules, run->doc, i);
+        required_left -= rule && rule->is_required;
+        is_valid &= check_member(run, frame, rules, rule, i);
+        if (!is_valid && run_is_done(run))
+            return false;
+    }
+    if (required_left && run->mode == RUN_REPORT)
+        report_required(run, frame, rules);
+    return is_valid && !required_left;
+}
+
+static bool check_names(struct schema_run *run, const struct frame *frame, uint32_t schema)
+{
+    bool is_valid = true;
+    for (uint32_t i = json_first(run->doc, frame->node); i != JSON_NONE;
+         i = json_after(run->doc, frame->node, i)) {
+        is_valid &= apply_below(run, frame, schema, i, KEYWORD_PROPERTY_NAMES);
+        if (!is_valid && run_is_done(run))
+            return false;
+    }
+    return is_valid;
+}
+
+/* --- unevaluated… ---------------------------------------------------------------------------- */
+
+static bool check_unevaluated(struct schema_run *run, const struct frame *frame, uint32_t schema,
+                              bool is_object)
+{
+    uint32_t stamp = ++run->stamp;
+    bool is_valid = true;
+    enum keyword via = is_object ? KEYWORD_UNEVALUATED_PROPERTIES : KEYWORD_UNEVALUATED_ITEMS;
+    const struct subschema *sub = &run->schema->subschemas[schema];
+    bool is_boolean = json_kind_of(subschema_doc(run->schema, sub), sub->node) != JSON_OBJECT;
+    if (!run_spend(run, (run->mark_count - frame->marks_from) / 16))
+        return false;
+    for (uint32_t i = frame->marks_from; i < run->mark_count; i++)
+        run->stamps[run->marks[i]] = stamp;
+    for (uint32_t i = json_first(run->doc, frame->node); i != JSON_NONE;
+         i = json_after(run->doc, frame->node, i)) {
+        if (run->stamps[i] == stamp)
+            continue;
+        is_valid &= apply_below(run, frame, schema, is_object ? i + 1 : i, via);
+        if (!is_valid && run_is_done(run))
+            return false;
+        mark(run, i);
+        if (is_object && !is_boolean)
+            note_known(run, i);
+    }
+    return is_valid;
+}
+
+/* --- combinations ---------------------------------------------------------------------------- */
+
+static bool check_all_of(struct schema_run *run, const struct frame *frame,
+                         const struct subschema_list *list)
+{
+    bool is_valid = true;
+    for (uint32_t i = 0; i < list->count && (is_valid || !run_is_done(run)); i++)
+        is_valid &= apply(run, frame, list->schemas[i], frame->node, KEYWORD_ALL_OF);
+    return is_valid;
+}
+
+/* How far from valid a branch was, by its findings: the smaller the closer. A wrong type of the
+ * value itself is furthest; then a wrong constant, which is mostly what tells branches apart. */
+static uint32_t distance(const struct schema_run *run, uint32_t first, uint32_t node)
+{
+    uint32_t sum = 0;
+    for (uint32_t i = first; i < run->finding_count; i++) {
+        const struct finding *finding = &run->findings[i];
+        bool is_constant = finding->keyword == KEYWORDS[KEYWORD_CONST].name ||
+                           finding->keyword == KEYWORDS[KEYWORD_ENUM].name;
+        sum += 1 + (finding->kinds && finding->node == node ? 1000000 : is_constant ? 1000 : 0);
+    }
+    return sum;
+}
+
+/* All branches failed: keep the findings of the closest. */
+static void report_closest(struct schema_run *run, const struct frame *frame,
+                           const struct subschema_list *list, enum keyword keyword)
+{
+    uint32_t outer_base = run->finding_base, start = run->finding_count, kept = 0;
+    uint32_t best = UINT32_MAX;
+    uint8_t kinds = 0;
+    bool is_type = true;
+    for (uint32_t i = 0; i < list->count && run->status == STATUS_OK; i++) {
+        uint32_t first = run->finding_count, marks = run->mark_count;
+        size_t text = run->text.len;
+        run->finding_base = first;
+        (void)apply(run, frame, list->schemas[i], frame->node, keyword); /* it fails again */
+        run->mark_count = marks;
+        uint32_t count = run->finding_count - first, far = distance(run, first, frame->node);
+        is_type &= count > 0 && far >= 1000000;
+        for (uint32_t f = first; f < run->finding_count; f++)
+            kinds |= run->findings[f].node == frame->node ? run->findings[f].kinds : 0;
+        if (count && far < best) {
+            memmove(&run->findings[start], &run->findings[first], count * sizeof(*run->findings));
+            best = far;
+            kept = count;
+        } else {
+            run->text.len = text;
+        }
+        run->finding_count = start + kept;
+    }
+    run->finding_base = outer_base;
+    if (run->finding_count > outer_base + VIOLATIONS_MAX)
+        run->finding_count = outer_base + VIOLATIONS_MAX;
+    if (is_type && list->count > 1 && start < outer_base + VIOLATIONS_MAX) {
+        run->finding_count = start;
+        report_alternative_types(run, frame, keyword, kinds);
+    }
+}
+
+/* After the branches of a combination have been tried: walk those that hold once more, for what
+ * they know. */
+static void note_branches(struct schema_run *run, const struct frame *frame,
+                          const struct subschema_list *list, bool is_any_valid,
+                          enum keyword keyword)
+{
+    for (uint32_t i = 0; i < list->count; i++) {
+        uint32_t marks = run->mark_count;
+        if (!is_any_valid || holds(run, frame, list->schemas[i], frame->node, keyword))
+            (void)apply(run, frame, list->schemas[i], frame->node, keyword); /* for its notes */
+        run->mark_count = marks;
+    }
+}
+
+static bool check_any_of(struct schema_run *run, const struct frame *frame,
+                         const struct subschema_list *list)
+{
+    bool is_valid = false, is_enough = !run->schema->has_unevaluated;
+    for (uint32_t i = 0; i < list->count && !(is_valid && is_enough); i++)
+        is_valid |= holds(run, frame, list->schemas[i], frame->node, KEYWORD_ANY_OF);
+    if (run->mode == RUN_KNOWN)
+        note_branches(run, frame, list, is_valid, KEYWORD_ANY_OF);
+    else if (!is_valid && run->mode == RUN_REPORT)
+        report_closest(run, frame, list, KEYWORD_ANY_OF);
+    return is_valid;
+}
+
+static bool check_one_of(struct schema_run *run, const struct frame *frame,
+                         const struct subschema_list *list)
+{
+    uint32_t valid_count = 0, first = 0, second = 0;
+    for (uint32_t i = 0; i < list->count && valid_count < 2; i++) {
+        if (!holds(run, frame, list->schemas[i], frame->node, KEYWORD_ONE_OF))
+            continue;
+        first = valid_count ? first : i;
+        second = i;
+        valid_count++;
+    }
+    if (run->mode == RUN_KNOWN)
+        note_branches(run, frame, list, valid_count > 0, KEYWORD_ONE_OF);
+    else if (valid_count == 0 && run->mode == RUN_REPORT)
+        report_closest(run, frame, list, KEYWORD_ONE_OF);
+    else if (valid_count > 1 && run->mode == RUN_REPORT)
+        report_one_of(run, frame, first, second);
+    return valid_count == 1;
+}
+
+static bool check_not(struct schema_run *run, const struct frame *frame, const struct check *check)
+{
+    uint32_t marks = run->mark_count;
+    bool is_valid = !holds(run, frame, check->schema, frame->node, KEYWORD_NOT);
+    run->mark_count = marks;
+    if (!is_valid && run->mode == RUN_REPORT)
+        report_check(run, frame, check);
+    return is_valid;
+}
+
+static bool check_branch(struct schema_run *run, const struct frame *frame,
+                         const struct branch_rule *branch)
+{
+    bool is_met = holds(run, frame, branch->condition, frame->node, KEYWORD_IF);
+    uint32_t schema = is_met ? branch->then : branch->otherwise;
+    if (is_met && run->mode == RUN_KNOWN)
+        (void)apply(run, frame, branch->condition, frame->node, KEYWORD_IF); /* for its notes */
+    return schema == SUBSCHEMA_NONE ||
+           apply(run, frame, schema, frame->node, is_met ? KEYWORD_THEN : KEYWORD_ELSE);
+}
+
+/* Core section 8.2.3.2: the outermost resource in scope that has the anchor. */
+static uint32_t dynamic_target(const struct schema_run *run, const struct check *check)
+{
+    const struct dynamic_anchor *anchor = &run->schema->dynamic_anchors[check->dynamic.anchor];
+    for (uint32_t i = 0; i < run->scope_count; i++) {
+        for (uint32_t t = 0; t < anchor->target_count; t++) {
+            if (anchor->targets[t].resource == run->scopes[i])
+                return anchor->targets[t].schema;
+        }
+    }
+    return check->dynamic.fallback;
+}
+
+/* --- dispatch -------------------------------------------------------------------------------- */
+
+/* Keywords that look at the value alone. */
+static bool check_value(struct schema_run *run, uint32_t node, const struct check *check)
+{
+    const struct json_node *value = &run->doc->nodes[node];
+    struct bytes raw = bytes_of(run->doc->text + value->start, value->len);
+    switch ((enum check_op)check->op) {
+    case CHECK_VALUES:
+        return run_spend(run, value->len / 64) &&
+               value_set_has(check->values, run->doc, node, &run->scratch);
+    case CHECK_MULTIPLE_OF:
+        return decimal_is_multiple(raw, check->number);
+    case CHECK_MAXIMUM:
+        return decimal_compare(raw, check->number) <= 0;
+    case CHECK_EXCLUSIVE_MAXIMUM:
+        return decimal_compare(raw, check->number) < 0;
+    case CHECK_MINIMUM:
+        return decimal_compare(raw, check->number) >= 0;
+    case CHECK_EXCLUSIVE_MINIMUM:
+        return decimal_compare(raw, check->number) > 0;
+    case CHECK_MAX_LENGTH:
+    case CHECK_MIN_LENGTH:
+        return has_length(run, node, check);
+    case CHECK_PATTERN:
+        return matches(run, check->regex, node);
+    case CHECK_FORMAT:
+        return has_format(run, check->format, node);
+    case CHECK_MAX_ITEMS:
+    case CHECK_MAX_PROPERTIES:
+        return value->count <= check->limit;
+    case CHECK_MIN_ITEMS:
+    case CHECK_MIN_PROPERTIES:
+        return value->count >= check->limit;
+    default:
+        return true;
+    }
+}
+
+static bool run_check(struct schema_run *run, const struct frame *frame, const struct check *check)
+{
+    switch ((enum check_op)check->op) {
+    case CHECK_UNIQUE_ITEMS:
+        return check_unique(run, frame);
+    case CHECK_ITEMS:
+        return check_items(run, frame, check->items);
+    case CHECK_CONTAINS:
+        return check_contains(run, frame, check->contains);
+    case CHECK_MEMBERS:
+        return check_members(run, frame, check->members);
+    case CHECK_PROPERTY_NAMES:
+        return check_names(run, frame, check->schema);
+    case CHECK_REF:
+        return apply(run, frame, check->schema, frame->node, KEYWORD_REF);
+    case CHECK_DYNAMIC_REF:
+        return apply(run, frame, dynamic_target(run, check), frame->node, KEYWORD_DYNAMIC_REF);
+    case CHECK_ALL_OF:
+        return check_all_of(run, frame, &check->list);
+    case CHECK_ANY_OF:
+        return check_any_of(run, frame, &check->list);
+    case CHECK_ONE_OF:
+        return check_one_of(run, frame, &check->list);
+    case CHECK_NOT:
+        return check_not(run, frame, check);
+    case CHECK_IF:
+        return check_branch(run, frame, check->branch);
+    case CHECK_UNEVALUATED_ITEMS:
+        return check_unevaluated(run, frame, check->schema, false);
+    case CHECK_UNEVALUATED_PROPERTIES:
+        return check_unevaluated(run, frame, check->schema, true);
+    default:
+        if (check_value(run, frame->node, check))
+            return true;
+        if (run->mode == RUN_REPORT)
+            report_check(run, frame, check);
+        return false;
+    }
+}
+
+static bool has_type(const struct schema_run *run, const struct subschema *schema, uint32_t node)
+{
+    const struct json_node *value = &run->doc->nodes[node];
+    if (schema->kinds & KIND_BIT(value->kind))
+        return true;
+    if (value->kind != JSON_NUMBER || !(schema->kinds & KINDS_INTEGER))
+        return false;
+    return value->flags & JSON_IS_INTEGER || decimal_is_integer(json_raw(run->doc, node));
+}
+
+/* After a wrong type, what else is wrong with the value itself is noise. */
+static bool is_noise(const struct check *check)
+{
+    return check->op == CHECK_VALUES;
+}
+
+static bool apply_checks(struct schema_run *run, const struct frame *frame)
+{
+    const struct subschema *schema = frame->schema;
+    const struct check *check = &run->schema->checks[schema->first_check];
+    const struct check *end = check + schema->check_count;
+    uint8_t kind = KIND_BIT(run->doc->nodes[frame->node].kind);
+    bool has_right_type = has_type(run, schema, frame->node), is_valid = has_right_type;
+    if (!has_right_type) {
+        if (run->mode == RUN_FAST)
+            return false;
+        if (run->mode == RUN_REPORT)
+            report_type(run, frame);
+    }
+    for (; check < end; check++) {
+        if (!(check->kinds & kind) || (!has_right_type && is_noise(check)))
+            continue;
+        is_valid &= run_check(run, frame, check);
+        if (!is_valid && run_is_done(run))
+            return false;
+    }
+    return is_valid;
+}
+
+static bool apply(struct schema_run *run, const struct frame *parent, uint32_t number,
+                  uint32_t node, enum keyword via)
+{
+    const struct subschema *schema = &run->schema->subschemas[number];
+    if (schema->is_always_valid)
+        return true;
+    struct frame frame = {
+        parent,      schema, node, run->mark_count, (uint16_t)(parent ? parent->depth + 1 : 0),
+        (uint8_t)via};
+    if (!run_spend(run, 1))
+        return false;
+    if (frame.depth >= FRAME_DEPTH_MAX)
+        return stop(run, STATUS_LIMIT);
+    if (schema->is_never_valid) {
+        if (run->mode == RUN_REPORT)
+            report_false(run, &frame);
+        return false;
+    }
+    if (!run->schema->has_scopes)
+        return apply_checks(run, &frame);
+    uint32_t scopes = run->scope_count;
+    if (!scopes || run->scopes[scopes - 1] != schema->resource)
+        run->scopes[run->scope_count++] = schema->resource;
+    bool is_valid = apply_checks(run, &frame);
+    run->scope_count = scopes;
+    return is_valid;
+}
+
+/* --- the whole ------------------------------------------------------------------------------- */
+
+struct schema_run *schema_run_new(void)
+{
+    struct schema_run *run = calloc(1, sizeof(*run));
+    if (run)
+        run->regex = regex_run_new();
+    if (!run || !run->regex) {
+        free(run);
+        return NULL;
+    }
+    return run;
+}
+
+void schema_run_free(struct schema_run *run)
+{
+    if (!run)
+        return;
+    regex_run_free(run->regex);
+    buf_fini(&run->scratch);
+    buf_fini(&run->text);
+    free(run->marks);
+    free(run->stamps);
+    free(run->slots);
+    free(run->findings);
+    free(run->known);
+    free(run->described);
+    free(run);
+}
+
+bool run_begin(struct schema_run *run, const struct schema *schema, const struct json_doc *doc)
+{
+    run->schema = schema;
+    run->doc = doc;
+    run->status = STATUS_OK;
+    run->finding_count = run->finding_base = run->violation_count = run->described_count = 0;
+    buf_clear(&run->text);
+    buf_clear(&run->scratch);
+    if (!schema->has_unevaluated || doc->node_count <= run->stamp_capacity)
+        return true;
+    uint32_t before = run->stamp_capacity;
+    if (!run_grow(run, &run->stamps, doc->node_count, &run->stamp_capacity, sizeof(*run->stamps)))
+        return false;
+    memset(run->stamps + before, 0, (run->stamp_capacity - before) * sizeof(*run->stamps));
+    return true;
+}
+
+bool run_apply(struct schema_run *run, uint32_t node, enum run_mode mode,
+               const struct schema_budget *budget)
+{
+    run->mode = mode;
+    run->units_left = budget && budget->nodes ? budget->nodes : UNITS_DEFAULT;
+    run->budget_ms = budget && budget->ms ? budget->ms : MS_DEFAULT;
+    run->deadline_ms = 0;
+    run->mark_count = run->scope_count = 0;
+    if (run->stamp > UINT32_MAX / 2) { /* long before it could come round */
+        memset(run->stamps, 0, run->stamp_capacity * sizeof(*run->stamps));
+        run->stamp = 0;
+    }
+    return apply(run, NULL, 0, node, KEYWORD_COUNT);
+}
+
+enum status schema_check(const struct schema *schema, struct schema_run *run,
+                         const struct json_doc *doc, uint32_t node,
+                         const struct schema_budget *budget)
+{
+    if (!run_begin(run, schema, doc))
+        return run->status;
+    bool is_valid = run_apply(run, node, RUN_FAST, budget);
+    if (run->status != STATUS_OK)
+        return run->status;
+    if (is_valid)
+        return STATUS_OK;
+    (void)run_apply(run, node, RUN_REPORT, budget); /* it is invalid, that is settled */
+    if (run->text.status != STATUS_OK)
+        run->status = run->text.status;
+    if (run->status == STATUS_NO_MEMORY || (run->status != STATUS_OK && !run->finding_count))
+        return run->status;
+    findings_finish(run);
+    return STATUS_INVALID;
+}
+
+const struct violation *schema_violations(const struct schema_run *run, size_t *ret_count)
+{
+    *ret_count = run->violation_count;
+    return run->violations;
+}
