@@ -19,8 +19,8 @@ MUST_CHECK enum status store_check(struct store *store,
                                    void *context, struct check_report *ret_report);
 
 /* A consistent copy of a live store into `dir` (created, must be empty): a data directory that
- * opens like any other. Row by row into fresh pages, so nothing that was erased or overwritten is in
- * it. The master key is not copied: `err` reminds of it in the tool. */
+ * opens like any other. Row by row into fresh pages, so nothing that was erased or overwritten is
+ * in it. The master key is not copied: `err` reminds of it in the tool. */
 MUST_CHECK enum status store_backup(struct store *store, const char *dir,
                                     void (*progress)(void *context, uint64_t done, uint64_t all),
                                     void *context, struct err *err);
