@@ -203,7 +203,7 @@ enum status time_parse(struct bytes text, int64_t *ret_unix_ms)
     if (cursor_finish(&c) != STATUS_OK || month < 1 || month > 12 || day < 1 ||
         day > days_in_month(year, month) || hour > 23 || minute > 59 || second > 60)
         return STATUS_INVALID;
-    minutes_utc = days_of_date(year, month, day) * 1440 + hour * 60 + minute - offset;
+    minutes_utc = days_of_date(year, month, day) * 1440 + (int64_t)hour * 60 + minute - offset;
     /* A leap second comes only at the end of a UTC day; Unix time gives it the next day's first. */
     if (second == 60 && ((minutes_utc % 1440) + 1440) % 1440 != 1439)
         return STATUS_INVALID;

@@ -24,7 +24,7 @@ bool uuid_is_zero(const struct uuid *uuid)
 
 static struct uuid uuid_compose(int64_t time_ms, uint64_t high, uint64_t low)
 {
-    struct uuid uuid;
+    struct uuid uuid = {0};
 
     put_be64(uuid.bytes, (uint64_t)time_ms << 16 | UINT64_C(7) << 12 | high);
     put_be64(uuid.bytes + 8, UINT64_C(2) << 62 | low);

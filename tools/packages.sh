@@ -14,6 +14,8 @@ PACKAGES_TEST=(
     python3 python3-pytest python3-pytest-xdist python3-h2 python3-hpack python3-hyperframe
 )
 
+PACKAGES_LINT=(clang clang-tidy cppcheck)
+
 PACKAGES_CONTAINER=(podman buildah runc mmdebstrap)
 
 # The libraries that the binaries link at run time, for the container's last stage.
