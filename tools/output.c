@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define DEPTH_MAX 4
+#define NOTHING "-"           /* in tables, where a member is null or empty */
 #define TIME_SECONDS_CHARS 19 /* "2026-11-20T13:00:00" */
 
 enum field_kind { FIELD_TEXT, FIELD_NUMBER, FIELD_TIME, FIELD_JSON };
@@ -271,7 +272,9 @@ static void put_table_row(struct output *out)
     for (size_t i = 0; i < field_count(out); i++) {
         const struct field *field = field_at(out, i);
         buf_clear(&visible);
-        if (field->kind == FIELD_TIME)
+        if (!field->len)
+            buf_put_str(&visible, NOTHING);
+        else if (field->kind == FIELD_TIME)
             put_short_time(&visible, field_value(out, field));
         else
             text_put_visible(&visible, field_value(out, field));
@@ -299,7 +302,7 @@ static void put_member_value(struct output *out, const struct field *field)
     struct buf visible = {0};
     if (is_compound) {
         struct buf indented = {0};
-        buf_put_str(&out->ready, "\n  ");
+        buf_put_str(&visible, "\n  ");
         json_put_indented(&indented, value, 1);
         /* The only control characters in it are its own line breaks: JSON escapes the others,
          * but for C1 and the bidirectional ones. */
@@ -311,10 +314,13 @@ static void put_member_value(struct output *out, const struct field *field)
             start = i + 1;
         }
         buf_fini(&indented);
-    } else {
+    } else if (value.len) {
         text_put_visible(&visible, value);
+    } else {
+        buf_put_str(&visible, NOTHING);
     }
     const char *colour = out->terminal.has_colour ? state_colour(value) : "";
+    buf_put_str(&out->ready, is_compound ? "" : "  ");
     buf_put_str(&out->ready, colour);
     buf_put_bytes(&out->ready, buf_bytes(&visible));
     buf_put_str(&out->ready, *colour ? "\033[0m\n" : "\n");
@@ -333,8 +339,8 @@ static void put_members(struct output *out)
     for (size_t i = 0; i < field_count(out); i++) {
         buf_clear(&words);
         put_words(&words, field_at(out, i)->name);
-        buf_printf(&out->ready, "%s%-*s%s  ", out->terminal.has_colour ? "\033[1m" : "",
-                   (int)widest, buf_str(&words), out->terminal.has_colour ? "\033[0m" : "");
+        buf_printf(&out->ready, "%s%-*s%s", out->terminal.has_colour ? "\033[1m" : "", (int)widest,
+                   buf_str(&words), out->terminal.has_colour ? "\033[0m" : "");
         put_member_value(out, field_at(out, i));
     }
     buf_fini(&words);
