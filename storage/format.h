@@ -4,8 +4,8 @@
  * table; docs/data-format.md has them all, byte by byte.
  *
  * A row is its version (u8), its fields (integers big-endian), and a check (u32) that the table
- * layer adds and takes off again: CRC-32 of the key, xor CRC-32 of version and fields. A flipped
- * bit in a key or a row is STATUS_CORRUPT where it is read.
+ * layer adds and takes off again: CRC-32C of key, version and fields, one after the other. A
+ * flipped bit in a key or a row is STATUS_CORRUPT where it is read.
  *
  * To change a row:
  *   1. give it the next version byte; write only that one;

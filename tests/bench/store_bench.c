@@ -25,7 +25,7 @@
 #define SCAN_RECORDS 1000000
 
 static uint8_t body_bytes[BODY_BYTES];
-static uint64_t key_number;
+static uint64_t bare_number, key_number;
 
 static double now_s(void)
 {
@@ -40,7 +40,7 @@ static void put_bare(struct txn *txn)
     struct bytes row = bytes_of(body_bytes, sizeof(body_bytes));
     uint8_t key[8];
 
-    put_be64(key, ++key_number);
+    put_be64(key, ++bare_number);
     table_append_parts(txn, TABLE_REPORTS, bytes_of(key, sizeof(key)), &row, 1);
 }
 
@@ -64,7 +64,7 @@ static void put_record(struct txn *txn)
                                 .body = bytes_of(body_bytes, sizeof(body_bytes))};
     struct uuid found;
 
-    must(record_find_by_key(txn, TYPE_NUMBER, revision.key, &found) == STATUS_NOT_FOUND);
+    must(record_find_by_key(txn, TYPE_NUMBER, revision.key, &found) != STATUS_OK);
     event_append(txn, &event);
     revision.first_event = event.sequence;
     record_put(txn, &revision, bytes_of(NULL, 0));
@@ -84,10 +84,13 @@ static enum status group(struct store *store, unsigned count, void (*put)(struct
 
 static void group_growing(struct store *store, unsigned count, void (*put)(struct txn *txn))
 {
+    uint64_t first = key_number;
     enum status s = group(store, count, put);
 
-    for (; s == STATUS_MAP_FULL; s = group(store, count, put))
+    for (; s == STATUS_MAP_FULL; s = group(store, count, put)) {
+        key_number = first;
         must(store_grow(store) == STATUS_OK);
+    }
     must(s == STATUS_OK);
 }
 
@@ -137,18 +140,18 @@ static void measure_get(struct store *store)
     uint64_t count = 0;
 
     do {
-        for (int i = 0; i < 1000; i++, count++) {
+        for (int i = 0; i < 1000; i++, count++) { /* all over the keys */
             struct revision revision;
             struct uuid id;
             struct txn *txn;
             char key[32];
             int key_len = snprintf(key, sizeof(key), "WO-%08llu",
-                                   (unsigned long long)(key_number - count * 7919 % 500000));
+                                   (unsigned long long)(key_number - count * 7919 % SCAN_RECORDS));
 
             must(txn_read(store, &txn) == STATUS_OK);
-            if (record_find_by_key(txn, TYPE_NUMBER, bytes_of(key, (size_t)key_len), &id) ==
-                STATUS_OK)
-                must(record_current(txn, &id, &revision) == STATUS_OK);
+            must(record_find_by_key(txn, TYPE_NUMBER, bytes_of(key, (size_t)key_len), &id) ==
+                 STATUS_OK);
+            must(record_current(txn, &id, &revision) == STATUS_OK);
             txn_abort(txn);
         }
         took = now_s() - began;
