@@ -1,23 +1,33 @@
 /*
- * What an `each` rule counts as new: an element whose `by` value no element of the revision before
- * has, and no earlier element of this revision. Arrays are compared pairwise by value; the schema
- * bounds them, and CHANGE_WORK_MAX bounds a schema that does not.
+ * Design: one rule after the other, in the order that the contract gives, so that events come out
+ * in theirs.
+ *
+ * An `each` rule asks of every element whether its `by` value is in the array of the revision
+ * before, or stood earlier in this one. Short arrays are walked; long ones go through a table of
+ * values, so that a revision costs no more than its size. Without memory for the table they are
+ * walked as well: slow, but an event is never lost.
  */
 #include "schemas/change.h"
 
-#define CHANGE_WORK_MAX 2000000 /* comparisons of `by` values for one revision */
+#include "base/cleanup.h"
+#include "schemas/value_set.h"
+
+#define WALKED_MAX 16 /* elements: for fewer, a table does not pay */
 
 struct gathering {
+    const struct json_doc *previous; /* NULL: first revision */
+    const struct json_doc *current;
     struct change_event *events;
     size_t capacity;
-    size_t count;
+    size_t count; /* may exceed the capacity */
+    size_t each_count;
 };
 
-static void add(struct gathering *gathering, struct change_event event)
+static void gather(struct gathering *g, struct change_event event)
 {
-    if (gathering->count < gathering->capacity)
-        gathering->events[gathering->count] = event;
-    gathering->count++;
+    if (g->count < g->capacity)
+        g->events[g->count] = event;
+    g->count++;
 }
 
 static uint32_t top_member(const struct json_doc *doc, const char *name)
@@ -25,80 +35,169 @@ static uint32_t top_member(const struct json_doc *doc, const char *name)
     return doc ? json_member(doc, json_root(doc), name) : JSON_NONE;
 }
 
-static bool has_value(const struct json_doc *doc, uint32_t node, const struct json_doc *value)
+/* --- when ------------------------------------------------------------------------------------- */
+
+static bool has_value(const struct json_doc *doc, const char *member, const struct json_doc *value)
 {
+    uint32_t node = top_member(doc, member);
+
     return node != JSON_NONE && json_equal(doc, node, value, json_root(value));
 }
 
-static void add_when(struct gathering *gathering, const struct event_when *rule,
-                     const struct json_doc *previous, const struct json_doc *current)
+static void gather_when(struct gathering *g, const struct record_type *type)
 {
-    struct json_doc value = {0};
+    CLEANUP(json_doc_fini) struct json_doc value = {0};
     struct json_fault fault;
-    if (json_scan(&value, bytes_of_str(rule->becomes_text), &fault) == STATUS_OK &&
-        has_value(current, top_member(current, rule->member), &value) &&
-        !has_value(previous, top_member(previous, rule->member), &value))
-        add(gathering, (struct change_event){.event = rule->event, .element = JSON_NONE});
-    json_doc_fini(&value);
+
+    for (size_t i = 0; i < type->when_count; i++) {
+        const struct event_when *rule = &type->when[i];
+
+        if (top_member(g->current, rule->member) == JSON_NONE ||
+            json_scan(&value, bytes_of_str(rule->becomes_text), &fault) != STATUS_OK)
+            continue; /* the text is canonical: only memory can be what lacks */
+        if (has_value(g->current, rule->member, &value) &&
+            !has_value(g->previous, rule->member, &value))
+            gather(g, (struct change_event){.event = rule->event, .element = JSON_NONE});
+    }
 }
 
-/* Does an element of the array, up to but without `end`, have the `by` value of `wanted`? */
-static bool has_element(const struct json_doc *doc, uint32_t array, uint32_t end, const char *by,
-                        const struct json_doc *wanted_doc, uint32_t wanted, size_t *inout_work)
+/* --- each ------------------------------------------------------------------------------------- */
+
+/* The `by` values of an array's elements. */
+struct elements {
+    const struct json_doc *doc;
+    uint32_t array; /* JSON_NONE: there is none */
+    const char *by;
+    struct value_slot *slots; /* NULL: walked */
+    struct value_set set;
+    struct buf scratch;
+};
+
+static struct elements elements_of(const struct json_doc *doc, const struct event_each *rule)
 {
-    if (array == JSON_NONE || json_kind_of(doc, array) != JSON_ARRAY)
-        return false;
-    for (uint32_t i = json_first(doc, array); i != JSON_NONE && i != end;
-         i = json_after(doc, array, i)) {
-        uint32_t value = json_member(doc, i, by);
-        if (++*inout_work > CHANGE_WORK_MAX)
-            return true;
-        if (value != JSON_NONE && json_equal(doc, value, wanted_doc, wanted))
+    struct elements e = {.doc = doc, .array = top_member(doc, rule->added), .by = rule->by};
+
+    if (e.array != JSON_NONE && json_kind_of(doc, e.array) != JSON_ARRAY)
+        e.array = JSON_NONE;
+    return e;
+}
+
+static void elements_fini(struct elements *e)
+{
+    free(e->slots);
+    buf_fini(&e->scratch);
+}
+
+static uint32_t first_of(const struct elements *e)
+{
+    return e->array == JSON_NONE ? JSON_NONE : json_first(e->doc, e->array);
+}
+
+static uint32_t by_of(const struct elements *e, uint32_t element)
+{
+    return json_member(e->doc, element, e->by);
+}
+
+static void make_table(struct elements *e)
+{
+    uint32_t slot_count;
+
+    if (e->array == JSON_NONE || e->doc->nodes[e->array].count <= WALKED_MAX)
+        return;
+    slot_count = value_set_slots(e->doc->nodes[e->array].count);
+    e->slots = calloc(slot_count, sizeof *e->slots);
+    if (e->slots)
+        value_set_init(&e->set, e->doc, e->slots, slot_count);
+}
+
+/* Is the value the `by` of an element before `end` (JSON_NONE: of any)? */
+static bool walk(const struct elements *e, uint32_t end, const struct json_doc *doc, uint32_t value)
+{
+    for (uint32_t i = first_of(e); i != end && i != JSON_NONE;
+         i = json_after(e->doc, e->array, i)) {
+        uint32_t by = by_of(e, i);
+
+        if (by != JSON_NONE && json_equal(e->doc, by, doc, value))
             return true;
     }
     return false;
 }
 
-static void add_each(struct gathering *gathering, const struct event_each *rule,
-                     const struct json_doc *previous, const struct json_doc *current)
+static void fill_table(struct elements *e)
 {
-    uint32_t array = top_member(current, rule->added);
-    if (array == JSON_NONE || json_kind_of(current, array) != JSON_ARRAY)
-        return;
-    uint32_t before = top_member(previous, rule->added);
-    uint32_t index = 0;
-    size_t found = 0, work = 0;
-    for (uint32_t i = json_first(current, array); i != JSON_NONE;
-         i = json_after(current, array, i), index++) {
-        uint32_t by = json_member(current, i, rule->by);
-        if (by == JSON_NONE ||
-            has_element(previous, before, JSON_NONE, rule->by, current, by, &work) ||
-            has_element(current, array, i, rule->by, current, by, &work))
-            continue;
-        if (++found > CHANGE_EVENTS_MAX)
-            return;
-        add(gathering, (struct change_event){
-                           .event = rule->event, .each_member = rule->added, .element = index});
+    make_table(e);
+    for (uint32_t i = first_of(e); e->slots && i != JSON_NONE;
+         i = json_after(e->doc, e->array, i)) {
+        uint32_t by = by_of(e, i);
+
+        if (by != JSON_NONE)
+            (void)value_set_add(&e->set, by, &e->scratch); /* a repeated one is there already */
     }
+}
+
+static bool was_there(struct elements *before, const struct json_doc *doc, uint32_t value)
+{
+    if (before->slots)
+        return value_set_has(&before->set, doc, value, &before->scratch);
+    return walk(before, JSON_NONE, doc, value);
+}
+
+/* Asked of the elements in their order. */
+static bool is_repeated(struct elements *now, uint32_t element, uint32_t value)
+{
+    if (now->slots)
+        return value_set_add(&now->set, value, &now->scratch) != JSON_NONE;
+    return walk(now, element, now->doc, value);
+}
+
+static void gather_each(struct gathering *g, const struct event_each *rule)
+{
+    CLEANUP(elements_fini) struct elements before = elements_of(g->previous, rule);
+    CLEANUP(elements_fini) struct elements now = elements_of(g->current, rule);
+    uint32_t index = 0;
+
+    fill_table(&before);
+    make_table(&now);
+    for (uint32_t i = first_of(&now); i != JSON_NONE; i = json_after(now.doc, now.array, i)) {
+        uint32_t value = by_of(&now, i), element = index++;
+
+        if (value == JSON_NONE || is_repeated(&now, i, value) || was_there(&before, now.doc, value))
+            continue;
+        if (g->each_count++ == CHANGE_EVENTS_MAX)
+            return;
+        gather(g, (struct change_event){
+                      .event = rule->event, .each_member = rule->added, .element = element});
+    }
+}
+
+static const char *own_event(const struct record_type *type, enum record_action action)
+{
+    switch (action) {
+    case ACTION_CREATED:
+        return type->event_created;
+    case ACTION_UPDATED:
+        return type->event_updated;
+    case ACTION_DELETED:
+        break;
+    }
+    return type->event_deleted;
 }
 
 size_t change_events(const struct record_type *type, enum record_action action,
                      const struct json_doc *previous, const struct json_doc *current,
                      struct change_event *ret_events, size_t capacity)
 {
-    struct gathering gathering = {ret_events, capacity, 0};
-    const char *own = action == ACTION_CREATED   ? type->event_created
-                      : action == ACTION_UPDATED ? type->event_updated
-                                                 : type->event_deleted;
+    struct gathering g = {
+        .previous = previous, .current = current, .events = ret_events, .capacity = capacity};
+    const char *own = own_event(type, action);
+
     if (own)
-        add(&gathering, (struct change_event){.event = own,
-                                              .element = JSON_NONE,
-                                              .is_update = action == ACTION_UPDATED});
+        gather(&g, (struct change_event){
+                       .event = own, .element = JSON_NONE, .is_update = action == ACTION_UPDATED});
     if (action == ACTION_DELETED)
-        return gathering.count;
-    for (size_t i = 0; i < type->when_count; i++)
-        add_when(&gathering, &type->when[i], previous, current);
+        return g.count;
+    gather_when(&g, type);
     for (size_t i = 0; i < type->each_count; i++)
-        add_each(&gathering, &type->each[i], previous, current);
-    return gathering.count < capacity ? gathering.count : capacity;
+        gather_each(&g, &type->each[i]);
+    return g.count;
 }

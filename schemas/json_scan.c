@@ -1,614 +1,494 @@
 /*
- * One pass over the bytes, without recursion: a stack of open containers, and a node for each value
- * as it begins; a container's length, end and count are filled in when it closes, and that is also
- * when its member names are searched for duplicates: pairwise by hash in small objects, through a
- * hash table in large ones, so that no object costs more than its size. The hash is seeded, so
- * nobody can choose names that collide.
+ * Design: one pass over the bytes, without recursion. Open containers are a stack of levels; each
+ * value becomes a node as it begins, and a container's length, end and count are filled in when it
+ * closes. Functions take the place in the text and return the place after what they passed, or NULL
+ * after a fault, so that it stays in a register.
  *
- * Strings are passed eight bytes at a time while they are plain ASCII. After a fault the text is
- * looked at again to tell line and column; that costs only those who send broken JSON.
+ * What is common is short: plain ASCII in strings is passed a word at a time, and everything else
+ * about strings is in json_string.c. A fault is described when it happens and located (line,
+ * column) afterwards, which costs only those who send broken JSON.
+ *
+ * Duplicate names: each level keeps 64 bits, one for each of as many classes of hashes. A name of a
+ * new class is new. Otherwise it is compared with those before it while there are few, and a large
+ * object's names go through a hash table once, when it closes. So no object costs more than its
+ * size.
  */
-#include "schemas/json.h"
-
+#include "schemas/decimal.h"
 #include "schemas/json_private.h"
 
-#include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SMALL_OBJECT 16       /* members compared pairwise */
-#define NUMBER_DIGITS_MAX 400 /* digits given to strtod at the edge of the range */
+#define FINITE_DIGITS 308 /* a whole number of this many digits is within a double's range */
+#define NODES_MIN 128
 
-static uint64_t hash_seed = 0x9e3779b97f4a7c15;
+/* --- Hashing names -------------------------------------------------------------------------- */
+
+/*
+ * Names are multiplied with secret numbers, 16 bytes at a time, and both halves of the product
+ * kept. Without the secrets, nobody can tell which names collide; with 32 bits, some do, and every
+ * user of the hash compares the names as well.
+ */
+static struct {
+    uint64_t a, b, c;
+} secret = {UINT64_C(0x8ebc6af09c88c6e3), UINT64_C(0x589965cc75374cc3),
+            UINT64_C(0x1d8e4e27c47d124f)};
+
+static inline uint64_t fold(uint64_t x, uint64_t y)
+{
+    unsigned __int128 product = (unsigned __int128)x * y;
+
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
 
 void json_seed(uint64_t seed)
 {
-    hash_seed = seed | 1;
+    secret.a = fold(seed ^ UINT64_C(0x2d358dccaa6c78a5), UINT64_C(0x8bb84b93962eacc9));
+    secret.b = fold(seed ^ UINT64_C(0x4b33a62ed433d4a3), UINT64_C(0x4d5a2da51de1aa47));
+    secret.c = fold(secret.a ^ seed, secret.b ^ UINT64_C(0xa0761d6478bd642f)) | 1;
 }
 
-static inline uint64_t mix(uint64_t h)
+static inline uint64_t load64(const uint8_t *at)
 {
-    h ^= h >> 32;
-    h *= UINT64_C(0xd6e8feb86659fd93);
-    return h ^ h >> 29;
+    uint64_t word;
+
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+static inline uint64_t load32(const uint8_t *at)
+{
+    uint32_t word;
+
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+static inline uint32_t hash_of(const uint8_t *at, size_t len)
+{
+    uint64_t state = secret.c ^ len, x, y;
+
+    if (len >= 8) {
+        for (; len > 16; at += 16, len -= 16)
+            state = fold(load64(at) ^ secret.a ^ state, load64(at + 8) ^ secret.b);
+        /* The last 8 to 16 bytes; both words may overlap, and what went before. */
+        x = load64(len < 8 ? at + len - 8 : at);
+        y = load64(at + len - 8);
+    } else if (len >= 4) {
+        x = load32(at);
+        y = load32(at + len - 4);
+    } else {
+        x = len ? (uint64_t)at[0] << 16 | (uint64_t)at[len / 2] << 8 | at[len - 1] : 0;
+        y = 0;
+    }
+    state = fold(x ^ secret.a ^ state, y ^ secret.b);
+    state = fold(state ^ secret.a, secret.c);
+    return (uint32_t)(state ^ state >> 32);
 }
 
 uint32_t json_name_hash(struct bytes name)
 {
-    uint64_t h = hash_seed ^ name.len * UINT64_C(0x9fb21c651e98df25);
-    const uint8_t *at = name.data;
-    size_t left = name.len;
-    for (; left >= 8; left -= 8, at += 8) {
-        uint64_t word;
-        memcpy(&word, at, 8);
-        h = mix(h ^ word * hash_seed);
-    }
-    uint64_t word = 0;
-    if (left > 0)
-        memcpy(&word, at, left);
-    h = mix(h ^ (word + left) * hash_seed);
-    return (uint32_t)(h ^ h >> 32);
+    return hash_of(name.data, name.len);
 }
 
-struct scanner {
+/* --- State and faults ----------------------------------------------------------------------- */
+
+/* An open container. */
+struct level {
+    uint64_t seen; /* classes of the hashes of its names so far */
+    uint32_t node;
+    uint32_t count;
+    uint8_t close; /* the bracket that ends it */
+};
+
+struct scan {
     struct json_doc *doc;
     struct json_fault *fault;
-    const uint8_t *start, *at, *end;
+    const uint8_t *begin, *end;
     enum status status;
-    unsigned depth;
-    uint32_t open[JSON_DEPTH_MAX]; /* nodes of the containers that are open */
+    uint32_t depth;
+    struct level levels[JSON_DEPTH_MAX];
 };
 
-static void fail(struct scanner *s, const uint8_t *where, const char *detail)
+__attribute__((cold, noinline, format(printf, 3, 4))) static const uint8_t *
+fault(struct scan *s, const uint8_t *at, const char *format, ...)
 {
-    if (s->status != STATUS_OK)
-        return;
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(s->fault->detail, sizeof s->fault->detail, format, arguments);
+    va_end(arguments);
+    s->fault->offset = (size_t)(at - s->begin);
     s->status = STATUS_INVALID;
-    s->fault->offset = (size_t)(where - s->start);
-    snprintf(s->fault->detail, sizeof s->fault->detail, "%s", detail);
+    return NULL;
 }
 
-/* "expected …, got 'x'", or that the text ended. */
-static void fail_expected(struct scanner *s, const char *expected)
+/* Says what is there instead. */
+__attribute__((cold, noinline)) static const uint8_t *expected(struct scan *s, const uint8_t *at,
+                                                               const char *what)
 {
-    char detail[128];
-    if (s->at == s->end)
-        snprintf(detail, sizeof detail, "expected %s, but the text ends here", expected);
-    else if (*s->at > 0x20 && *s->at < 0x7f)
-        snprintf(detail, sizeof detail, "expected %s, got '%c'", expected, *s->at);
-    else
-        snprintf(detail, sizeof detail, "expected %s, got byte 0x%02x", expected, *s->at);
-    fail(s, s->at, detail);
+    if (at == s->end)
+        return fault(s, at, "unexpected end of the text: expected %s", what);
+    if (*at > ' ' && *at < 0x7f)
+        return fault(s, at, "expected %s, got '%c'", what, *at);
+    return fault(s, at, "expected %s, got byte 0x%02x", what, *at);
 }
 
-static void locate(struct json_fault *fault, const uint8_t *text)
+__attribute__((cold)) static void locate(struct json_fault *at, const uint8_t *text)
 {
-    fault->line = 1;
-    fault->column = 1;
-    for (size_t i = 0; i < fault->offset; i++) {
+    at->line = 1;
+    at->column = 1;
+    for (size_t i = 0; i < at->offset; i++) {
         if (text[i] == '\n') {
-            fault->line++;
-            fault->column = 1;
+            at->line++;
+            at->column = 1;
         } else if ((text[i] & 0xc0) != 0x80) {
-            fault->column++;
+            at->column++;
         }
     }
 }
 
-static uint32_t add_node(struct scanner *s, enum json_kind kind, const uint8_t *start)
+/* --- Nodes ----------------------------------------------------------------------------------- */
+
+__attribute__((cold, noinline)) static bool grow(struct scan *s)
 {
     struct json_doc *doc = s->doc;
-    if (doc->node_count == doc->node_capacity) {
-        uint32_t capacity = doc->node_capacity ? doc->node_capacity * 2 : 128;
-        struct json_node *nodes = capacity > doc->node_capacity
-                                      ? reallocarray(doc->nodes, capacity, sizeof *nodes)
-                                      : NULL;
-        if (!nodes) {
-            if (s->status == STATUS_OK)
-                s->status = STATUS_NO_MEMORY;
-            return JSON_NONE;
-        }
-        doc->nodes = nodes;
-        doc->node_capacity = capacity;
-    }
-    uint32_t index = doc->node_count++;
-    doc->nodes[index] = (struct json_node){
-        .kind = (uint8_t)kind, .start = (uint32_t)(start - s->start), .next = index + 1};
-    return index;
-}
+    uint32_t capacity = doc->node_capacity ? doc->node_capacity * 2 : NODES_MIN;
+    struct json_node *nodes = reallocarray(doc->nodes, capacity, sizeof *nodes);
 
-static inline void skip_space(struct scanner *s)
-{
-    while (s->at < s->end && (*s->at == ' ' || *s->at == '\n' || *s->at == '\r' || *s->at == '\t'))
-        s->at++;
-}
-
-/* One well-formed UTF-8 sequence of two to four bytes (RFC 3629); 0: it is none. */
-static size_t utf8_length(const uint8_t *at, const uint8_t *end)
-{
-    size_t left = (size_t)(end - at);
-    uint8_t lead = at[0];
-    if (lead < 0xc2 || lead > 0xf4)
-        return 0;
-    size_t len = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-    if (left < len)
-        return 0;
-    uint8_t low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-    uint8_t high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-    if (at[1] < low || at[1] > high)
-        return 0;
-    for (size_t i = 2; i < len; i++) {
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    return len;
-}
-
-static int hex_value(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Four hex digits at `at`, which need not be there; -1: they are not. */
-static int32_t hex4(const uint8_t *at, const uint8_t *end)
-{
-    if (end - at < 4)
-        return -1;
-    int32_t value = 0;
-    for (size_t i = 0; i < 4; i++) {
-        int digit = hex_value(at[i]);
-        if (digit < 0)
-            return -1;
-        value = value << 4 | digit;
-    }
-    return value;
-}
-
-static bool scan_unicode_escape(struct scanner *s)
-{
-    int32_t unit = hex4(s->at + 2, s->end);
-    if (unit < 0) {
-        fail(s, s->at, "\\u must be followed by four hex digits");
+    if (!nodes) {
+        s->status = STATUS_NO_MEMORY;
         return false;
     }
-    if (unit >= 0xdc00 && unit <= 0xdfff) {
-        fail(s, s->at, "a low surrogate without a high one before it");
-        return false;
-    }
-    if (unit < 0xd800 || unit > 0xdbff) {
-        s->at += 6;
-        return true;
-    }
-    bool is_pair = s->end - s->at >= 12 && s->at[6] == '\\' && s->at[7] == 'u';
-    int32_t low = is_pair ? hex4(s->at + 8, s->end) : -1;
-    if (low < 0xdc00 || low > 0xdfff) {
-        fail(s, s->at, "a high surrogate without a low one after it");
-        return false;
-    }
-    s->at += 12;
+    doc->nodes = nodes;
+    doc->node_capacity = capacity;
     return true;
 }
 
-static bool scan_escape(struct scanner *s)
+/* There is room: scan_values() sees to it before each member or element. */
+static inline void add(struct scan *s, enum json_kind kind, unsigned flags, const uint8_t *start,
+                       const uint8_t *end)
 {
-    if (s->end - s->at < 2) {
-        fail(s, s->end, "the text ends inside a string");
-        return false;
+    uint32_t index = s->doc->node_count++;
+
+    s->doc->nodes[index] = (struct json_node){
+        .kind = (uint8_t)kind,
+        .flags = (uint8_t)flags,
+        .start = (uint32_t)(start - s->begin),
+        .len = (uint32_t)(end - start),
+        .next = index + 1,
+    };
+}
+
+/* --- Tokens ---------------------------------------------------------------------------------- */
+
+static inline const uint8_t *pass_space(const uint8_t *at, const uint8_t *end)
+{
+    while (at < end && *at <= ' ' && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t')) {
+        at++;
+        while (end - at >= 8 && load64(at) == UINT64_C(0x2020202020202020))
+            at += 8; /* indentation */
     }
-    switch (s->at[1]) {
-    case '"':
-    case '\\':
-    case '/':
-    case 'b':
-    case 'f':
-    case 'n':
-    case 'r':
-    case 't':
-        s->at += 2;
-        return true;
-    case 'u':
-        return scan_unicode_escape(s);
-    default:
-        fail(s, s->at, "no such escape in a string");
-        return false;
-    }
+    return at;
 }
 
-/* Has any of the eight bytes a quote, a backslash, a control character or the high bit? */
-static inline bool is_special8(uint64_t word)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101), high = UINT64_C(0x8080808080808080);
-    uint64_t quote = word ^ ones * '"', backslash = word ^ ones * '\\';
-    return ((word - ones * 0x20) | word | (quote - ones) | (backslash - ones)) & high;
-}
-
-/* `at` is behind the opening quote; afterwards behind the closing one. */
-static uint32_t scan_string(struct scanner *s)
-{
-    const uint8_t *start = s->at;
-    uint8_t flags = JSON_IS_ASCII;
-    for (;;) {
-        uint64_t word;
-        while (s->end - s->at >= 8 && (memcpy(&word, s->at, 8), !is_special8(word)))
-            s->at += 8;
-        while (s->at < s->end && *s->at >= 0x20 && *s->at < 0x80 && *s->at != '"' && *s->at != '\\')
-            s->at++;
-        if (s->at == s->end) {
-            fail(s, s->end, "the text ends inside a string");
-            return JSON_NONE;
-        }
-        if (*s->at == '"')
-            break;
-        if (*s->at == '\\') {
-            flags |= JSON_HAS_ESCAPES;
-            if (!scan_escape(s))
-                return JSON_NONE;
-        } else if (*s->at < 0x20) {
-            fail(s, s->at, "a control character in a string must be escaped");
-            return JSON_NONE;
-        } else {
-            flags &= (uint8_t)~JSON_IS_ASCII;
-            size_t len = utf8_length(s->at, s->end);
-            if (len == 0) {
-                fail(s, s->at, "not valid UTF-8");
-                return JSON_NONE;
-            }
-            s->at += len;
-        }
-    }
-    uint32_t node = add_node(s, JSON_STRING, start);
-    if (node == JSON_NONE)
-        return JSON_NONE;
-    s->doc->nodes[node].len = (uint32_t)(s->at - start);
-    s->doc->nodes[node].flags = flags;
-    s->at++;
-    return node;
-}
-
-/* At the edge of a double's range only its own arithmetic knows. */
-static bool is_finite_at_edge(const uint8_t *start, const uint8_t *end)
-{
-    char digits[NUMBER_DIGITS_MAX + 1];
-    size_t len = (size_t)(end - start);
-    if (len > NUMBER_DIGITS_MAX)
-        return false; /* more digits than any honest number of that size */
-    memcpy(digits, start, len);
-    digits[len] = '\0';
-    return isfinite(strtod(digits, NULL));
-}
-
-struct number_shape {
-    int64_t point; /* decimal exponent of the digit before the point, of a number d.ddd */
-    bool is_zero;
-    bool is_integer;
-};
-
-static bool scan_digits(struct scanner *s, const char *expected)
-{
-    if (s->at == s->end || *s->at < '0' || *s->at > '9') {
-        fail_expected(s, expected);
-        return false;
-    }
-    while (s->at < s->end && *s->at >= '0' && *s->at <= '9')
-        s->at++;
-    return true;
-}
-
-static bool scan_fraction(struct scanner *s, struct number_shape *shape)
-{
-    const uint8_t *start = ++s->at;
-    shape->is_integer = false;
-    if (!scan_digits(s, "a digit after the decimal point"))
-        return false;
-    if (shape->is_zero) {
-        const uint8_t *digit = start;
-        while (digit < s->at && *digit == '0')
-            digit++;
-        shape->is_zero = digit == s->at;
-        shape->point = -(digit - start) - 1;
-    }
-    return true;
-}
-
-static bool scan_exponent(struct scanner *s, struct number_shape *shape)
-{
-    s->at++;
-    shape->is_integer = false;
-    bool is_negative = s->at < s->end && *s->at == '-';
-    if (s->at < s->end && (*s->at == '+' || *s->at == '-'))
-        s->at++;
-    const uint8_t *start = s->at;
-    if (!scan_digits(s, "a digit of the exponent"))
-        return false;
-    int64_t exponent = 0;
-    for (const uint8_t *at = start; at < s->at && exponent < INT32_MAX; at++)
-        exponent = exponent * 10 + (*at - '0');
-    shape->point += is_negative ? -exponent : exponent;
-    return true;
-}
-
-static uint32_t scan_number(struct scanner *s)
-{
-    const uint8_t *start = s->at;
-    struct number_shape shape = {.is_integer = true};
-    if (*s->at == '-')
-        s->at++;
-    const uint8_t *first = s->at;
-    if (!scan_digits(s, "a digit"))
-        return JSON_NONE;
-    if (*first == '0' && s->at - first > 1) {
-        fail(s, first, "a number must not begin with a zero");
-        return JSON_NONE;
-    }
-    shape.is_zero = *first == '0';
-    shape.point = s->at - first - 1;
-    if (s->at < s->end && *s->at == '.' && !scan_fraction(s, &shape))
-        return JSON_NONE;
-    if (s->at < s->end && (*s->at == 'e' || *s->at == 'E') && !scan_exponent(s, &shape))
-        return JSON_NONE;
-    if (!shape.is_zero && shape.point >= 308 &&
-        (shape.point > 308 || !is_finite_at_edge(start, s->at))) {
-        fail(s, start, "the number is beyond the range of a double");
-        return JSON_NONE;
-    }
-    uint32_t node = add_node(s, JSON_NUMBER, start);
-    if (node == JSON_NONE)
-        return JSON_NONE;
-    s->doc->nodes[node].len = (uint32_t)(s->at - start);
-    s->doc->nodes[node].flags = shape.is_integer ? JSON_IS_INTEGER : 0;
-    return node;
-}
-
-static uint32_t scan_word(struct scanner *s, const char *word, enum json_kind kind)
+static const uint8_t *scan_literal(struct scan *s, const uint8_t *at, const char *word,
+                                   enum json_kind kind)
 {
     size_t len = strlen(word);
-    if ((size_t)(s->end - s->at) < len || memcmp(s->at, word, len) != 0) {
-        fail_expected(s, "a value");
-        return JSON_NONE;
-    }
-    uint32_t node = add_node(s, kind, s->at);
-    if (node == JSON_NONE)
-        return JSON_NONE;
-    s->doc->nodes[node].len = (uint32_t)len;
-    s->at += len;
-    return node;
+
+    if ((size_t)(s->end - at) < len || memcmp(at, word, len) != 0)
+        return expected(s, at, "a value");
+    add(s, kind, 0, at, at + len);
+    return at + len;
 }
 
-static bool is_same_name(const struct json_doc *doc, uint32_t a, uint32_t b)
+static inline bool is_digit_at(const uint8_t *at, const uint8_t *end)
 {
-    if (doc->nodes[a].count != doc->nodes[b].count)
-        return false;
-    struct buf scratch = {0};
-    bool is_same = json_string_equals(doc, b, json_string(doc, a, &scratch));
-    buf_fini(&scratch);
-    return is_same;
+    return at < end && *at >= '0' && *at <= '9';
 }
 
-static void fail_duplicate(struct scanner *s, uint32_t name)
+static inline const uint8_t *pass_digits(struct scan *s, const uint8_t *at, const char *what)
+{
+    if (!is_digit_at(at, s->end))
+        return expected(s, at, what);
+    do
+        at++;
+    while (is_digit_at(at, s->end));
+    return at;
+}
+
+static const uint8_t *scan_number(struct scan *s, const uint8_t *start)
+{
+    const uint8_t *at = start + (*start == '-'), *digits = at;
+    unsigned flags = JSON_IS_INTEGER;
+    bool is_large;
+
+    at = pass_digits(s, at, "a digit");
+    if (!at)
+        return NULL;
+    if (*digits == '0' && at - digits > 1)
+        return fault(s, digits, "a number must not begin with 0");
+    is_large = at - digits > FINITE_DIGITS;
+    if (at < s->end && *at == '.') {
+        flags = 0;
+        at = pass_digits(s, at + 1, "a digit after the decimal point");
+        if (!at)
+            return NULL;
+    }
+    if (at < s->end && (*at | 0x20) == 'e') {
+        flags = 0;
+        is_large = true;
+        at++;
+        at = pass_digits(s, at + (at < s->end && (*at == '+' || *at == '-')),
+                         "a digit of the exponent");
+        if (!at)
+            return NULL;
+    }
+    if (is_large && !decimal_is_in_range(bytes_of(start, (size_t)(at - start))))
+        return fault(s, start, "the number is beyond the range of a double");
+    add(s, JSON_NUMBER, flags, start, at);
+    return at;
+}
+
+/* The first byte that is a quote, a backslash, a control character or not ASCII. */
+static inline const uint8_t *pass_plain(const uint8_t *at, const uint8_t *end)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = UINT64_C(0x8080808080808080);
+
+    for (; end - at >= 8; at += 8) {
+        uint64_t word = load64(at), quote = word ^ ones * '"', backslash = word ^ ones * '\\';
+        uint64_t found = (word | (word - ones * 0x20) | (quote - ones) | (backslash - ones)) & tops;
+
+        if (!found)
+            continue;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        /* A borrow makes false hits only above a true one, and the lowest is the first. */
+        return at + __builtin_ctzll(found) / 8;
+#else
+        break;
+#endif
+    }
+    while (at < end && *at >= ' ' && *at < 0x80 && *at != '"' && *at != '\\')
+        at++;
+    return at;
+}
+
+/* `start` is behind the opening quote. */
+static inline const uint8_t *scan_string(struct scan *s, const uint8_t *start, unsigned flags)
+{
+    const uint8_t *at = pass_plain(start, s->end);
+
+    flags |= JSON_IS_ASCII;
+    while (at < s->end && *at != '"') {
+        struct string_fault broken;
+
+        if (*at < ' ')
+            return fault(s, at, "a control character (0x%02x) in a string must be escaped", *at);
+        if (*at == '\\') {
+            flags |= JSON_HAS_ESCAPES;
+            at = json_pass_escape(at, s->end, &broken);
+        } else {
+            flags &= ~(unsigned)JSON_IS_ASCII;
+            at = json_pass_utf8(at, s->end, &broken);
+        }
+        if (!at)
+            return fault(s, broken.at, "%s", broken.detail);
+        at = pass_plain(at, s->end);
+    }
+    if (at == s->end)
+        return fault(s, at, "unexpected end of the text inside a string");
+    add(s, JSON_STRING, flags, start, at);
+    return at + 1;
+}
+
+/* --- Structure ------------------------------------------------------------------------------- */
+
+__attribute__((cold, noinline)) static const uint8_t *repeated(struct scan *s, uint32_t name)
 {
     struct bytes raw = json_raw(s->doc, name);
-    char detail[160];
-    snprintf(detail, sizeof detail, "duplicate member name \"%.*s\"%s", (int)json_cut_utf8(raw, 80),
-             (const char *)raw.data, raw.len > 80 ? " …" : "");
-    fail(s, raw.data - 1, detail);
+    size_t len = json_cut_utf8(raw, 100);
+
+    return fault(s, raw.data - 1, "duplicate member name \"%.*s%s\"", (int)len,
+                 (const char *)raw.data, len < raw.len ? "…" : "");
 }
 
-static void check_small(struct scanner *s, uint32_t object)
+static bool is_repeated(const struct json_doc *doc, uint32_t object, uint32_t name)
 {
-    uint32_t names[SMALL_OBJECT];
-    size_t count = 0;
-    for (uint32_t i = json_first(s->doc, object); i != JSON_NONE;
-         i = json_after(s->doc, object, i)) {
-        for (size_t j = 0; j < count; j++) {
-            if (is_same_name(s->doc, names[j], i)) {
-                fail_duplicate(s, i);
-                return;
-            }
-        }
-        names[count++] = i;
+    uint32_t hash = doc->nodes[name].count;
+
+    for (uint32_t i = object + 1; i < name; i = doc->nodes[i + 1].next) {
+        if (doc->nodes[i].count == hash && json_strings_equal(doc, i, doc, name))
+            return true;
     }
+    return false;
 }
 
-static bool reserve_names(struct scanner *s, uint32_t capacity)
+static const uint8_t *close_container(struct scan *s, const uint8_t *at)
 {
-    if (s->doc->names_capacity < capacity) {
-        free(s->doc->names);
-        s->doc->names = malloc(capacity * sizeof *s->doc->names);
-        s->doc->names_capacity = s->doc->names ? capacity : 0;
-    }
-    if (!s->doc->names) {
-        if (s->status == STATUS_OK)
-            s->status = STATUS_NO_MEMORY;
-        return false;
-    }
-    memset(s->doc->names, 0xff, capacity * sizeof *s->doc->names);
-    return true;
-}
+    const struct level *level = &s->levels[--s->depth];
+    struct json_node *node = &s->doc->nodes[level->node];
+    uint32_t name;
 
-static void check_large(struct scanner *s, uint32_t object)
-{
-    uint32_t capacity = 64;
-    while (capacity < 2 * s->doc->nodes[object].count)
-        capacity *= 2;
-    if (!reserve_names(s, capacity))
-        return;
-    for (uint32_t i = json_first(s->doc, object); i != JSON_NONE;
-         i = json_after(s->doc, object, i)) {
-        uint32_t slot = s->doc->nodes[i].count & (capacity - 1);
-        while (s->doc->names[slot] != JSON_NONE) {
-            if (is_same_name(s->doc, s->doc->names[slot], i)) {
-                fail_duplicate(s, i);
-                return;
-            }
-            slot = (slot + 1) & (capacity - 1);
-        }
-        s->doc->names[slot] = i;
-    }
-}
-
-static void open_container(struct scanner *s, enum json_kind kind)
-{
-    if (s->depth == JSON_DEPTH_MAX) {
-        fail(s, s->at, "nested deeper than 64 levels");
-        return;
-    }
-    uint32_t node = add_node(s, kind, s->at);
-    if (node == JSON_NONE)
-        return;
-    s->open[s->depth++] = node;
-    s->at++;
-}
-
-static void close_container(struct scanner *s)
-{
-    uint32_t index = s->open[--s->depth];
-    struct json_node *node = &s->doc->nodes[index];
-    s->at++;
-    node->len = (uint32_t)(s->at - s->start) - node->start;
+    at++;
+    node->len = (uint32_t)(at - s->begin) - node->start;
     node->next = s->doc->node_count;
-    if (node->kind != JSON_OBJECT || node->count < 2)
-        return;
-    if (node->count <= SMALL_OBJECT)
-        check_small(s, index);
-    else
-        check_large(s, index);
+    node->count = level->count;
+    if (level->count < INDEX_MEMBERS_MIN || level->close != '}')
+        return at;
+    s->status = json_find_repeated(s->doc, level->node, &name);
+    if (s->status != STATUS_OK)
+        return NULL;
+    return name == JSON_NONE ? at : repeated(s, name);
+}
+
+static const uint8_t *open_container(struct scan *s, const uint8_t *at, enum json_kind kind,
+                                     uint8_t close)
+{
+    if (s->depth == JSON_DEPTH_MAX)
+        return fault(s, at, "nested deeper than %d levels", JSON_DEPTH_MAX);
+    s->levels[s->depth++] = (struct level){.node = s->doc->node_count, .close = close};
+    add(s, kind, 0, at, at + 1);
+    return at + 1;
+}
+
+/* Those are rare: the memory is not worth keeping. */
+__attribute__((cold, noinline)) static uint32_t hash_escaped(struct scan *s, uint32_t name)
+{
+    struct buf resolved = {0};
+    struct bytes text = json_string(s->doc, name, &resolved);
+    uint32_t hash = hash_of(text.data, text.len);
+
+    if (resolved.status != STATUS_OK)
+        s->status = resolved.status;
+    buf_fini(&resolved);
+    return hash;
 }
 
 /* A member's name and the colon behind it. */
-static void scan_name(struct scanner *s)
+static inline const uint8_t *scan_name(struct scan *s, struct level *level, const uint8_t *at)
 {
-    if (s->at == s->end || *s->at != '"') {
-        fail_expected(s, "a member name in double quotes");
-        return;
-    }
-    s->at++;
-    uint32_t name = scan_string(s);
-    if (name == JSON_NONE)
-        return;
-    struct json_node *node = &s->doc->nodes[name];
-    node->flags |= JSON_IS_NAME;
-    if (node->flags & JSON_HAS_ESCAPES) {
-        struct buf scratch = {0};
-        node->count = json_name_hash(json_string(s->doc, name, &scratch));
-        if (scratch.status != STATUS_OK && s->status == STATUS_OK)
-            s->status = STATUS_NO_MEMORY;
-        buf_fini(&scratch);
-    } else {
-        node->count = json_name_hash(json_raw(s->doc, name));
-    }
-    skip_space(s);
-    if (s->at == s->end || *s->at != ':') {
-        fail_expected(s, "':' after a member name");
-        return;
-    }
-    s->at++;
-    skip_space(s);
-}
+    uint32_t name = s->doc->node_count;
+    struct json_node *node;
+    uint64_t class;
 
-/* One value; true: it opened a container. */
-static bool scan_value(struct scanner *s)
-{
-    if (s->at == s->end) {
-        fail_expected(s, "a value");
-        return false;
-    }
-    switch (*s->at) {
-    case '{':
-        open_container(s, JSON_OBJECT);
-        return true;
-    case '[':
-        open_container(s, JSON_ARRAY);
-        return true;
-    case '"':
-        s->at++;
-        scan_string(s);
-        return false;
-    case 't':
-        scan_word(s, "true", JSON_TRUE);
-        return false;
-    case 'f':
-        scan_word(s, "false", JSON_FALSE);
-        return false;
-    case 'n':
-        scan_word(s, "null", JSON_NULL);
-        return false;
-    default:
-        if (*s->at == '-' || (*s->at >= '0' && *s->at <= '9'))
-            scan_number(s);
-        else
-            fail_expected(s, "a value");
-        return false;
-    }
-}
-
-/* Between the values of the innermost container. */
-static void scan_inside(struct scanner *s, bool is_just_open)
-{
-    struct json_node *node = &s->doc->nodes[s->open[s->depth - 1]];
-    bool is_object = node->kind == JSON_OBJECT;
-    skip_space(s);
-    if (s->at < s->end && *s->at == (is_object ? '}' : ']')) {
-        close_container(s);
-        return;
-    }
-    if (!is_just_open) {
-        if (s->at == s->end || *s->at != ',') {
-            fail_expected(s, is_object ? "',' or '}'" : "',' or ']'");
-            return;
-        }
-        s->at++;
-        skip_space(s);
-    }
-    node->count++;
-    if (is_object)
-        scan_name(s);
-}
-
-static void scan_document(struct scanner *s)
-{
-    skip_space(s);
-    if (s->at == s->end) {
-        fail(s, s->at, "the text is empty");
-        return;
-    }
-    bool is_just_open = scan_value(s);
-    while (s->status == STATUS_OK && s->depth > 0) {
-        unsigned depth = s->depth;
-        scan_inside(s, is_just_open);
-        is_just_open = false;
-        /* Still as deep: a value is to come. Otherwise the container was closed. */
-        if (s->status == STATUS_OK && s->depth == depth)
-            is_just_open = scan_value(s);
-    }
+    if (at == s->end || *at != '"')
+        return expected(s, at, "a member name in double quotes");
+    at = scan_string(s, at + 1, JSON_IS_NAME);
+    if (!at)
+        return NULL;
+    node = &s->doc->nodes[name];
+    node->count = node->flags & JSON_HAS_ESCAPES ? hash_escaped(s, name)
+                                                 : hash_of(s->begin + node->start, node->len);
     if (s->status != STATUS_OK)
+        return NULL;
+    class = UINT64_C(1) << (node->count >> 26);
+    if (level->seen & class && level->count < INDEX_MEMBERS_MIN &&
+        is_repeated(s->doc, level->node, name))
+        return repeated(s, name);
+    level->seen |= class;
+    at = pass_space(at, s->end);
+    if (at == s->end || *at != ':')
+        return expected(s, at, "':' after a member name");
+    return pass_space(at + 1, s->end);
+}
+
+static inline const uint8_t *scan_value(struct scan *s, const uint8_t *at)
+{
+    if (at == s->end)
+        return expected(s, at, "a value");
+    switch (*at) {
+    case '"':
+        return scan_string(s, at + 1, 0);
+    case '{':
+        return open_container(s, at, JSON_OBJECT, '}');
+    case '[':
+        return open_container(s, at, JSON_ARRAY, ']');
+    case 't':
+        return scan_literal(s, at, "true", JSON_TRUE);
+    case 'f':
+        return scan_literal(s, at, "false", JSON_FALSE);
+    case 'n':
+        return scan_literal(s, at, "null", JSON_NULL);
+    default:
+        if (*at != '-' && !is_digit_at(at, s->end))
+            return expected(s, at, "a value");
+        return scan_number(s, at);
+    }
+}
+
+/* The rest of all open containers: each round passes one member or element, or one end. */
+static const uint8_t *scan_values(struct scan *s, const uint8_t *at)
+{
+    while (at && s->depth) {
+        struct level *level = &s->levels[s->depth - 1];
+        bool is_object = level->close == '}';
+
+        at = pass_space(at, s->end);
+        if (at < s->end && *at == level->close) {
+            at = close_container(s, at);
+            continue;
+        }
+        if (level->count++) {
+            if (at == s->end || *at != ',')
+                return expected(s, at, is_object ? "',' or '}'" : "',' or ']'");
+            at = pass_space(at + 1, s->end);
+        }
+        if (s->doc->node_capacity - s->doc->node_count < 2 && !grow(s))
+            return NULL;
+        if (is_object)
+            at = scan_name(s, level, at);
+        if (at)
+            at = scan_value(s, at);
+    }
+    return at;
+}
+
+static void scan_text(struct scan *s)
+{
+    const uint8_t *at = pass_space(s->begin, s->end);
+
+    if (at == s->end) {
+        fault(s, at, "the text is empty");
         return;
-    skip_space(s);
-    if (s->at < s->end)
-        fail(s, s->at, "there is something after the value");
+    }
+    if (s->end - at >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0) {
+        fault(s, at, "a byte order mark is not allowed");
+        return;
+    }
+    if (s->doc->node_capacity == 0 && !grow(s))
+        return;
+    at = scan_value(s, at);
+    if (at)
+        at = scan_values(s, at);
+    if (!at)
+        return;
+    at = pass_space(at, s->end);
+    if (at < s->end)
+        expected(s, at, "nothing more after the value");
 }
 
 enum status json_scan(struct json_doc *doc, struct bytes text, struct json_fault *ret_fault)
 {
+    static const uint8_t nothing;
+    struct scan s;
+
     doc->node_count = 0;
     doc->text = (const char *)text.data;
     doc->text_bytes = text.len;
-    *ret_fault = (struct json_fault){0};
     if (text.len >= UINT32_MAX)
         return STATUS_LIMIT;
-    static const uint8_t EMPTY[1];
-    const uint8_t *start = text.data ? text.data : EMPTY;
-    struct scanner scanner = {
-        .doc = doc, .fault = ret_fault, .start = start, .at = start, .end = start + text.len};
-    if (text.len >= 3 && memcmp(start, "\xef\xbb\xbf", 3) == 0)
-        fail(&scanner, start, "the text begins with a byte order mark");
-    else
-        scan_document(&scanner);
-    if (scanner.status == STATUS_INVALID)
-        locate(ret_fault, start);
-    if (scanner.status != STATUS_OK)
+    s.doc = doc;
+    s.fault = ret_fault;
+    s.begin = text.data ? text.data : &nothing; /* arithmetic on NULL is undefined */
+    s.end = s.begin + text.len;
+    s.status = STATUS_OK;
+    s.depth = 0; /* levels are filled when opened: no need to clear a kilobyte for each text */
+    scan_text(&s);
+    if (s.status == STATUS_INVALID)
+        locate(ret_fault, s.begin);
+    if (s.status != STATUS_OK)
         doc->node_count = 0;
-    return scanner.status;
+    return s.status;
 }

@@ -1,69 +1,59 @@
 /*
- * The canonical form. Objects whose names are all ordinary are written in one pass; integer-like
- * names, which JavaScript moves to the front in ascending order, are gathered first, and only
- * objects that have any pay for it.
+ * Design: the tree is walked once and written as it is met; a string without escapes is copied as
+ * the sender wrote it, because what must be escaped has been. Recursion is bounded by
+ * JSON_DEPTH_MAX.
  *
- * Numbers: digits that a double surely holds are formatted from the text alone. Others go through
- * strtod and the shortest digits that read back the same (the definition in ECMA-262's
- * Number::toString). If those are not the value that was written, the sender's digits stay.
+ * Only objects with integer-like names need sorting: these names are gathered and sorted first, and
+ * an object without any (nearly all) pays one look at the first byte of each name.
+ *
+ * Failures (memory, the buffer's limit) stick to the buffer.
  */
 #include "schemas/json_write.h"
 
+#include "base/cleanup.h"
 #include "schemas/decimal.h"
+#include "schemas/json_private.h"
 
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
+#define NUMBER_TEXT_MAX 40   /* of the canonical form: sign, 17 digits, point, zeros, exponent */
+#define PLAIN_INTEGER_MAX 15 /* digits of an integer that is canonical as it stands */
+#define INDEX_DIGITS_MAX 10
 
-#define SURE_DIGITS 15
-#define DIGITS_MAX 17
-#define NUMBER_TEXT_MAX 800
+/* --- Strings --------------------------------------------------------------------------------- */
 
-static const char HEX[] = "0123456789abcdef";
-
-static void put_escaped(struct buf *out, uint8_t c)
+static bool must_escape(uint8_t c)
 {
-    switch (c) {
-    case '"':
-        buf_put_str(out, "\\\"");
-        break;
-    case '\\':
-        buf_put_str(out, "\\\\");
-        break;
-    case '\b':
-        buf_put_str(out, "\\b");
-        break;
-    case '\f':
-        buf_put_str(out, "\\f");
-        break;
-    case '\n':
-        buf_put_str(out, "\\n");
-        break;
-    case '\r':
-        buf_put_str(out, "\\r");
-        break;
-    case '\t':
-        buf_put_str(out, "\\t");
-        break;
-    default:
+    return c < ' ' || c == '"' || c == '\\';
+}
+
+static void put_escape(struct buf *out, uint8_t c)
+{
+    static const char HEX[] = "0123456789abcdef";
+    static const char SHORT[0x20] = {
+        ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't',
+    };
+
+    if (c >= ' ')
+        buf_put(out, (const char[]){'\\', (char)c}, 2);
+    else if (SHORT[c])
+        buf_put(out, (const char[]){'\\', SHORT[c]}, 2);
+    else
         buf_put(out, (const char[]){'\\', 'u', '0', '0', HEX[c >> 4], HEX[c & 15]}, 6);
-    }
 }
 
 void json_put_string(struct buf *out, struct bytes utf8)
 {
+    size_t from = 0;
+
     buf_put_char(out, '"');
-    size_t plain = 0;
     for (size_t i = 0; i < utf8.len; i++) {
-        uint8_t c = utf8.data[i];
-        if (c >= 0x20 && c != '"' && c != '\\')
+        if (!must_escape(utf8.data[i]))
             continue;
-        buf_put(out, utf8.data + plain, i - plain);
-        put_escaped(out, c);
-        plain = i + 1;
+        buf_put(out, utf8.data + from, i - from);
+        put_escape(out, utf8.data[i]);
+        from = i + 1;
     }
-    if (plain < utf8.len)
-        buf_put(out, utf8.data + plain, utf8.len - plain);
+    if (from < utf8.len)
+        buf_put(out, utf8.data + from, utf8.len - from);
     buf_put_char(out, '"');
 }
 
@@ -72,154 +62,139 @@ void json_put_str(struct buf *out, const char *utf8)
     json_put_string(out, bytes_of_str(utf8));
 }
 
-/* Significant digits and the place of the point: 0.d1d2… times ten to `point`. */
-struct shape {
-    bool is_negative;
-    char digits[DIGITS_MAX + 1];
-    int count;
-    int point;
-};
-
-/* As Number::toString lays them out, with n = point and k = count. */
-static void put_shape(struct buf *out, const struct shape *shape)
+/* The escapes that the sender chose give way to the mandatory ones. */
+static void write_escaped(struct bytes raw, struct buf *out)
 {
-    int n = shape->point, k = shape->count;
-    if (k == 0) {
-        buf_put_char(out, '0');
-        return;
-    }
-    if (shape->is_negative)
-        buf_put_char(out, '-');
-    if (n > 21 || n <= -6) {
-        buf_put_char(out, shape->digits[0]);
-        if (k > 1) {
-            buf_put_char(out, '.');
-            buf_put(out, shape->digits + 1, (size_t)(k - 1));
-        }
-        buf_printf(out, "e%c%d", n > 0 ? '+' : '-', abs(n - 1));
-        return;
-    }
-    if (n <= 0) {
-        buf_put_str(out, "0.");
-        for (int i = n; i < 0; i++)
-            buf_put_char(out, '0');
-        buf_put(out, shape->digits, (size_t)k);
-        return;
-    }
-    buf_put(out, shape->digits, (size_t)(k < n ? k : n));
-    for (int i = k; i < n; i++)
-        buf_put_char(out, '0');
-    if (k > n) {
-        buf_put_char(out, '.');
-        buf_put(out, shape->digits + n, (size_t)(k - n));
-    }
-}
+    const uint8_t *at = raw.data, *end = at + raw.len;
 
-static void strip_zeros(struct shape *shape)
-{
-    while (shape->count > 0 && shape->digits[shape->count - 1] == '0')
-        shape->count--;
-}
+    buf_put_char(out, '"');
+    while (at < end) {
+        const uint8_t *backslash = memchr(at, '\\', (size_t)(end - at));
+        uint8_t utf8[4];
+        size_t len;
 
-static int read_exponent(const uint8_t *at, const uint8_t *end)
-{
-    bool is_negative = at < end && *at == '-';
-    if (at < end && (*at == '-' || *at == '+'))
-        at++;
-    int exponent = 0;
-    for (; at < end && exponent < 100000; at++)
-        exponent = exponent * 10 + (*at - '0');
-    return is_negative ? -exponent : exponent;
-}
-
-/* From the text's own digits; false: too many for a double to hold for sure. */
-static bool shape_of_text(struct bytes number, struct shape *ret)
-{
-    const uint8_t *at = number.data, *end = at + number.len;
-    *ret = (struct shape){0};
-    if (at < end && *at == '-') {
-        ret->is_negative = true;
-        at++;
-    }
-    bool is_behind_point = false;
-    int zeros = 0;
-    for (; at < end && *at != 'e' && *at != 'E'; at++) {
-        if (*at == '.') {
-            is_behind_point = true;
-        } else if (*at == '0' && ret->count == 0) {
-            ret->point -= is_behind_point;
-        } else {
-            ret->point += !is_behind_point;
-            if (*at == '0') {
-                zeros++;
-                continue;
-            }
-            if (ret->count + zeros + 1 > SURE_DIGITS)
-                return false;
-            while (zeros > 0) {
-                ret->digits[ret->count++] = '0';
-                zeros--;
-            }
-            ret->digits[ret->count++] = (char)*at;
-        }
-    }
-    if (at < end)
-        ret->point += read_exponent(at + 1, end);
-    return ret->point > -290 && ret->point < 300;
-}
-
-/* The shortest digits that read back as the same double, closest to it among those. */
-static void shape_of_double(double value, struct shape *ret)
-{
-    *ret = (struct shape){.is_negative = signbit(value) != 0};
-    if (value == 0)
-        return;
-    char text[40];
-    for (int precision = SURE_DIGITS; precision <= DIGITS_MAX; precision++) {
-        snprintf(text, sizeof text, "%.*e", precision - 1, fabs(value));
-        if (strtod(text, NULL) == fabs(value))
+        buf_put(out, at, (size_t)((backslash ? backslash : end) - at));
+        if (!backslash)
             break;
+        at = backslash + json_resolve_escape(backslash, utf8, &len);
+        if (must_escape(utf8[0]))
+            put_escape(out, utf8[0]);
+        else
+            buf_put(out, utf8, len);
     }
-    const char *exponent = strchr(text, 'e');
-    for (const char *at = text; at < exponent; at++) {
-        if (*at != '.')
-            ret->digits[ret->count++] = *at;
+    buf_put_char(out, '"');
+}
+
+static void write_string(const struct json_doc *doc, uint32_t node, struct buf *out)
+{
+    if (doc->nodes[node].flags & JSON_HAS_ESCAPES)
+        write_escaped(json_raw(doc, node), out);
+    else
+        buf_put_bytes(out, json_text(doc, node));
+}
+
+/* --- Numbers --------------------------------------------------------------------------------- */
+
+static size_t put_exponent(char *text, int exponent)
+{
+    unsigned magnitude = exponent < 0 ? (unsigned)-exponent : (unsigned)exponent;
+    size_t len = 0;
+
+    text[len++] = 'e';
+    text[len++] = exponent < 0 ? '-' : '+';
+    if (magnitude >= 100)
+        text[len++] = (char)('0' + magnitude / 100);
+    if (magnitude >= 10)
+        text[len++] = (char)('0' + magnitude / 10 % 10);
+    text[len++] = (char)('0' + magnitude % 10);
+    return len;
+}
+
+/* Number::toString (ECMA-262 section 6.1.6.1.20), steps 6 to 12; n and k as there. */
+static size_t layout(const struct double_digits *d, char text[NUMBER_TEXT_MAX])
+{
+    int n = d->point, k = d->count;
+    size_t len = 0;
+
+    if (n > -6 && n <= 0) {
+        memcpy(text, "0.00000", (size_t)(2 - n));
+        memcpy(text + 2 - n, d->digits, (size_t)k);
+        return (size_t)(2 - n + k);
     }
-    ret->point = atoi(exponent + 1) + 1;
-    strip_zeros(ret);
+    if (n > 0 && n <= 21 && k <= n) {
+        memcpy(text, d->digits, (size_t)k);
+        memset(text + k, '0', (size_t)(n - k));
+        return (size_t)n;
+    }
+    /* The point goes behind the first n digits, or with an exponent behind the first one. */
+    len = n > 0 && n <= 21 ? (size_t)n : 1;
+    memcpy(text, d->digits, len);
+    if ((size_t)k > len) {
+        text[len] = '.';
+        memcpy(text + len + 1, d->digits + len, (size_t)k - len);
+    }
+    if (n > 0 && n <= 21)
+        return (size_t)k + 1;
+    len = (size_t)k + (k > 1);
+    return len + put_exponent(text + len, n - 1);
+}
+
+static void put_digits(struct buf *out, const struct double_digits *d)
+{
+    char text[NUMBER_TEXT_MAX];
+
+    if (d->count == 0) {
+        buf_put_char(out, '0');
+        return;
+    }
+    if (d->is_negative)
+        buf_put_char(out, '-');
+    buf_put(out, text, layout(d, text));
 }
 
 void json_put_double(struct buf *out, double value)
 {
-    struct shape shape;
-    shape_of_double(value, &shape);
-    put_shape(out, &shape);
+    struct double_digits digits = double_digits_of(value);
+
+    put_digits(out, &digits);
 }
 
 void json_put_number(struct buf *out, struct bytes number_text)
 {
-    struct shape shape;
-    if (shape_of_text(number_text, &shape)) {
-        strip_zeros(&shape);
-        put_shape(out, &shape);
-        return;
-    }
-    char text[NUMBER_TEXT_MAX + 1];
-    if (number_text.len > NUMBER_TEXT_MAX || !decimal_fits_double(number_text)) {
+    struct double_digits digits;
+
+    if (decimal_to_double_digits(number_text, &digits))
+        put_digits(out, &digits);
+    else
         buf_put_bytes(out, number_text);
-        return;
-    }
-    memcpy(text, number_text.data, number_text.len);
-    text[number_text.len] = '\0';
-    json_put_double(out, strtod(text, NULL));
 }
 
-/* "0" … "4294967294", without leading zeros: an array index in JavaScript's eyes. */
-static bool is_index_name(struct bytes name, uint32_t *ret_index)
+static void write_number(const struct json_doc *doc, uint32_t node, struct buf *out)
 {
-    if (name.len == 0 || name.len > 10 || (name.len > 1 && name.data[0] == '0'))
-        return false;
+    struct bytes raw = json_raw(doc, node);
+
+    if (doc->nodes[node].flags & JSON_IS_INTEGER && raw.len <= PLAIN_INTEGER_MAX &&
+        !bytes_equal_str(raw, "-0"))
+        buf_put_bytes(out, raw);
+    else
+        json_put_number(out, raw);
+}
+
+/* --- Containers ------------------------------------------------------------------------------ */
+
+/* A member whose name is an array index in JavaScript's eyes. */
+struct indexed {
+    uint32_t index;
+    uint32_t name;
+};
+
+/* "0" … "4294967294", without leading zeros. */
+static bool is_index(struct bytes name, uint32_t *ret_index)
+{
     uint64_t value = 0;
+
+    if (name.len == 0 || name.len > INDEX_DIGITS_MAX || (name.len > 1 && name.data[0] == '0'))
+        return false;
     for (size_t i = 0; i < name.len; i++) {
         if (name.data[i] < '0' || name.data[i] > '9')
             return false;
@@ -229,114 +204,92 @@ static bool is_index_name(struct bytes name, uint32_t *ret_index)
     return value < UINT32_MAX;
 }
 
-/* Where a member stands in a document. */
-struct member {
-    uint32_t index; /* of an integer-like name */
-    const struct json_doc *doc;
-    uint32_t name;
-};
-
-static int compare_members(const void *a, const void *b)
+static bool name_is_index(const struct json_doc *doc, uint32_t name, uint32_t *ret_index)
 {
-    uint32_t x = ((const struct member *)a)->index, y = ((const struct member *)b)->index;
-    return x < y ? -1 : x > y;
+    CLEANUP(buf_fini) struct buf scratch = {0};
+    uint8_t first = doc->nodes[name].len ? json_raw(doc, name).data[0] : 0;
+
+    if (first != '\\' && (first < '0' || first > '9'))
+        return false;
+    return is_index(json_string(doc, name, &scratch), ret_index);
 }
 
-static void write_string(const struct json_doc *doc, uint32_t node, struct buf *out)
+static int compare_indexed(const void *a, const void *b)
 {
-    if (!(doc->nodes[node].flags & JSON_HAS_ESCAPES)) {
-        buf_put_bytes(out, json_text(doc, node)); /* what needs escapes has them */
-        return;
+    uint32_t x = ((const struct indexed *)a)->index, y = ((const struct indexed *)b)->index;
+
+    return (x > y) - (x < y);
+}
+
+/* The integer-like members in ascending order; NULL: there are none, or no memory. */
+static struct indexed *sort_indexed(const struct json_doc *doc, uint32_t object, size_t *ret_count,
+                                    struct buf *out)
+{
+    struct indexed *sorted;
+    uint32_t index;
+    size_t count = 0;
+
+    for (uint32_t i = json_first(doc, object); i != JSON_NONE; i = json_after(doc, object, i))
+        count += name_is_index(doc, i, &index);
+    *ret_count = 0;
+    if (count == 0)
+        return NULL;
+    sorted = calloc(count, sizeof *sorted);
+    if (!sorted) {
+        out->status = STATUS_NO_MEMORY;
+        return NULL;
     }
-    struct buf scratch = {0};
-    json_put_string(out, json_string(doc, node, &scratch));
-    if (scratch.status != STATUS_OK)
-        out->status = scratch.status;
-    buf_fini(&scratch);
+    for (uint32_t i = json_first(doc, object); i != JSON_NONE; i = json_after(doc, object, i)) {
+        if (name_is_index(doc, i, &index))
+            sorted[(*ret_count)++] = (struct indexed){index, i};
+    }
+    qsort(sorted, *ret_count, sizeof *sorted, compare_indexed);
+    return sorted;
 }
 
-static void write_member(const struct json_doc *doc, uint32_t name, bool *inout_is_first,
-                         struct buf *out)
+static void write_member(const struct json_doc *doc, uint32_t name, bool is_first, struct buf *out)
 {
-    if (!*inout_is_first)
+    if (!is_first)
         buf_put_char(out, ',');
-    *inout_is_first = false;
     write_string(doc, name, out);
     buf_put_char(out, ':');
     json_write(doc, name + 1, out);
 }
 
-static bool name_is_index(const struct json_doc *doc, uint32_t name, uint32_t *ret_index)
-{
-    if (!(doc->nodes[name].flags & JSON_HAS_ESCAPES))
-        return is_index_name(json_raw(doc, name), ret_index);
-    struct buf scratch = {0};
-    bool is_index = is_index_name(json_string(doc, name, &scratch), ret_index);
-    buf_fini(&scratch);
-    return is_index;
-}
-
-/* The integer-like members first, ascending. True: there were any. */
-static bool write_index_members(const struct json_doc *doc, uint32_t object, bool *inout_is_first,
-                                struct buf *out)
-{
-    size_t count = 0;
-    uint32_t index;
-    for (uint32_t i = json_first(doc, object); i != JSON_NONE; i = json_after(doc, object, i))
-        count += name_is_index(doc, i, &index);
-    if (count == 0)
-        return false;
-    struct member *members = calloc(count, sizeof *members);
-    if (!members) {
-        out->status = STATUS_NO_MEMORY;
-        return true;
-    }
-    size_t at = 0;
-    for (uint32_t i = json_first(doc, object); i != JSON_NONE; i = json_after(doc, object, i)) {
-        if (name_is_index(doc, i, &index))
-            members[at++] = (struct member){index, doc, i};
-    }
-    qsort(members, count, sizeof *members, compare_members);
-    for (size_t i = 0; i < count; i++)
-        write_member(doc, members[i].name, inout_is_first, out);
-    free(members);
-    return true;
-}
-
-/* All members but the one called `skip` (NULL: none). `id` (NULL: none) is written first of the
- * ordinary ones. */
+/* `id`: NULL, or what becomes the first ordinary member instead of any "id" that there is. */
 static void write_object(const struct json_doc *doc, uint32_t object, const char *id,
                          struct buf *out)
 {
-    bool is_first = true;
+    size_t count, written = 0;
+    CLEANUP(freep) struct indexed *indexed = sort_indexed(doc, object, &count, out);
+    uint32_t index;
+
     buf_put_char(out, '{');
-    bool has_index = write_index_members(doc, object, &is_first, out);
+    for (size_t i = 0; i < count; i++)
+        write_member(doc, indexed[i].name, written++ == 0, out);
     if (id) {
-        buf_put_str(out, is_first ? "\"id\":" : ",\"id\":");
+        buf_put_str(out, written++ ? ",\"id\":" : "\"id\":");
         json_put_str(out, id);
-        is_first = false;
     }
     for (uint32_t i = json_first(doc, object); i != JSON_NONE; i = json_after(doc, object, i)) {
-        uint32_t index;
-        if ((has_index && name_is_index(doc, i, &index)) ||
+        if ((indexed && name_is_index(doc, i, &index)) ||
             (id && json_string_equals(doc, i, bytes_of_str("id"))))
             continue;
-        write_member(doc, i, &is_first, out);
+        write_member(doc, i, written++ == 0, out);
     }
     buf_put_char(out, '}');
 }
 
 static void write_array(const struct json_doc *doc, uint32_t array, struct buf *out)
 {
-    bool is_first = true;
-    buf_put_char(out, '[');
+    char before = '[';
+
     for (uint32_t i = json_first(doc, array); i != JSON_NONE; i = json_after(doc, array, i)) {
-        if (!is_first)
-            buf_put_char(out, ',');
-        is_first = false;
+        buf_put_char(out, before);
         json_write(doc, i, out);
+        before = ',';
     }
-    buf_put_char(out, ']');
+    buf_put_str(out, before == '[' ? "[]" : "]");
 }
 
 void json_write(const struct json_doc *doc, uint32_t node, struct buf *out)
@@ -352,10 +305,13 @@ void json_write(const struct json_doc *doc, uint32_t node, struct buf *out)
         write_string(doc, node, out);
         break;
     case JSON_NUMBER:
-        json_put_number(out, json_raw(doc, node));
+        write_number(doc, node, out);
         break;
-    default:
+    case JSON_NULL:
+    case JSON_FALSE:
+    case JSON_TRUE:
         buf_put_bytes(out, json_raw(doc, node));
+        break;
     }
 }
 
