@@ -4,6 +4,9 @@
  * The thread sleeps until there is work, takes all of it (up to group_max), and while it commits
  * the next group gathers in the queue: that is all there is to group commit.
  *
+ * A group ends early when its transaction has grown large: a small request may rewrite a large
+ * record. The rest is the next group.
+ *
  * What can fail, and what happens then:
  *   the map is full          it is grown and the group run again;
  *   no space, input/output   everyone in the group is told; nothing of it is stored;
@@ -24,6 +27,7 @@
 
 #define QUEUE_MAX_DEFAULT 8192
 #define GROUP_MAX_DEFAULT 1024
+#define GROUP_BYTES_MAX ((size_t)64 * 1024 * 1024) /* of memory that a transaction takes */
 #define GROWTHS_MAX 40 /* doublings for one group: more than an address space has */
 
 struct writer {
@@ -53,30 +57,40 @@ static uint64_t fresh_seed(void)
     return seed;
 }
 
-static enum status group_try(struct writer *writer, struct group group, uint64_t *ret_sequence)
+/* *ret_applied: how many works the transaction has room for; the commit is theirs. */
+static enum status group_try(struct writer *writer, struct group group, uint32_t *ret_applied,
+                             uint64_t *ret_sequence)
 {
     struct txn *txn;
     enum status s =
         txn_write(writer->options.store, clock_wall_ms(writer->options.clock), fresh_seed(), &txn);
     struct work *work = group.first;
+    uint32_t i = 0;
 
+    *ret_applied = group.count;
     if (s != STATUS_OK)
         return s;
-    for (uint32_t i = 0; i < group.count && txn_status(txn) == STATUS_OK; i++, work = work->next)
+    while (i < group.count && txn_status(txn) == STATUS_OK && txn_bytes(txn) < GROUP_BYTES_MAX) {
         work->apply(work, txn);
+        work = work->next;
+        i++;
+    }
+    if (txn_status(txn) == STATUS_OK)
+        *ret_applied = i;
     fault_point("writer_applied");
     *ret_sequence = event_last_sequence(txn);
     return txn_commit(txn);
 }
 
-static enum status group_commit(struct writer *writer, struct group group, uint64_t *ret_sequence)
+static enum status group_commit(struct writer *writer, struct group group, uint32_t *ret_applied,
+                                uint64_t *ret_sequence)
 {
-    enum status s = group_try(writer, group, ret_sequence);
+    enum status s = group_try(writer, group, ret_applied, ret_sequence);
 
     for (int growths = 0; s == STATUS_MAP_FULL && growths < GROWTHS_MAX; growths++) {
         s = store_grow(writer->options.store);
         if (s == STATUS_OK)
-            s = group_try(writer, group, ret_sequence);
+            s = group_try(writer, group, ret_applied, ret_sequence);
     }
     return s == STATUS_MAP_FULL ? STATUS_NO_MEMORY : s;
 }
@@ -112,39 +126,49 @@ static void group_done(struct group group, enum status s)
     }
 }
 
-static struct group group_split(struct group *group)
-{
-    struct work *middle = group->first;
-    uint32_t half = group->count / 2;
-    struct group rest;
+static void group_run_all(struct writer *writer, struct group group);
 
-    for (uint32_t i = 0; i < half; i++)
-        middle = middle->next;
-    rest = (struct group){.first = middle, .count = group->count - half};
-    group->count = half;
+/* The first `count` stay; answers the rest. */
+static struct group group_split(struct group *group, uint32_t count)
+{
+    struct group rest = {.first = group->first, .count = group->count - count};
+
+    for (uint32_t i = 0; i < count; i++)
+        rest.first = rest.first->next;
+    group->count = count;
     return rest;
 }
 
-/* Recursion ends at single works: at most log2(group_max) deep. */
-static void group_run(struct writer *writer, struct group group)
+/* As much of the group as goes in one transaction; answers the rest. Recursion ends at single
+ * works: at most log2(group_max) deep. */
+static struct group group_run(struct writer *writer, struct group group)
 {
     int64_t started_us = now_us();
+    struct group rest = {0};
+    uint32_t applied;
     uint64_t sequence = 0;
-    enum status s = group_commit(writer, group, &sequence);
+    enum status s = group_commit(writer, group, &applied, &sequence);
 
     if ((s == STATUS_CORRUPT || s == STATUS_NO_MEMORY) && group.count > 1) {
-        struct group rest = group_split(&group);
-
-        group_run(writer, group);
-        group_run(writer, rest);
-        return;
+        rest = group_split(&group, group.count / 2);
+        group_run_all(writer, group);
+        return rest;
     }
-    if (s == STATUS_OK)
+    if (s == STATUS_OK) {
         fault_point("writer_committed");
+        rest = group_split(&group, applied);
+    }
     note(writer, group, s, started_us);
     group_done(group, s);
     if (s == STATUS_OK && writer->options.committed != NULL)
         writer->options.committed(writer->options.context, sequence);
+    return rest;
+}
+
+static void group_run_all(struct writer *writer, struct group group)
+{
+    while (group.count > 0)
+        group = group_run(writer, group);
 }
 
 /* ---- the thread ---- */
@@ -179,7 +203,7 @@ static void *run(void *context)
     struct group group;
 
     for (group = group_take(writer); group.count > 0; group = group_take(writer))
-        group_run(writer, group);
+        group_run_all(writer, group);
     return NULL;
 }
 

@@ -8,7 +8,8 @@
  *
  * Transactions are sticky: after the first failure every operation does nothing and answers the
  * same fault, and the one check that counts is the commit's. Views into the store live until the
- * transaction ends and never leave the function that holds it.
+ * transaction ends (in a write transaction they are copies) and never leave the function that holds
+ * it. A page's views live until its next step.
  *
  * The map grows by itself: when it is full the commit says STATUS_MAP_FULL, the owner calls
  * store_grow and runs the transaction again. A full disk is STATUS_NO_SPACE; nothing was stored.
@@ -68,6 +69,8 @@ enum status txn_status(const struct txn *txn);
 /* Let a fault of the caller's stick (a row's content that does not decode, no memory). */
 void txn_fail(struct txn *txn, enum status fault);
 int64_t txn_now_ms(const struct txn *txn);
+/* About how much memory a write transaction has taken: what it put, and what it read to keep. */
+size_t txn_bytes(const struct txn *txn);
 
 /* The next UUIDv7 in the store's one order: later than every one before, over restarts and clock
  * steps too. Write transactions only. */

@@ -171,6 +171,7 @@ static void put_parts(struct txn *txn, enum table table, struct bytes key,
     if (txn_fault(txn, row_build(txn, key, parts, count)) != STATUS_OK ||
         (cursor = kept_cursor(txn, table)) == NULL)
         return;
+    txn->bytes += txn->row.len;
     rc = cursor_put(cursor, key, buf_bytes(&txn->row), flags);
     if (rc == MDB_KEYEXIST && flags == MDB_APPEND) /* not the last key after all */
         rc = cursor_put(cursor, key, buf_bytes(&txn->row), 0);

@@ -224,6 +224,7 @@ static void child_end(struct txn *child, bool is_committed)
 {
     struct txn *parent = child->parent;
 
+    parent->bytes += child->bytes;
     parent->prng = child->prng;
     parent->last_uuid = child->last_uuid;
     parent->has_uuid = child->has_uuid;
@@ -360,6 +361,11 @@ enum status txn_fault(struct txn *txn, enum status status)
     return status;
 }
 
+size_t txn_bytes(const struct txn *txn)
+{
+    return txn->bytes;
+}
+
 int64_t txn_now_ms(const struct txn *txn)
 {
     return txn->now_ms;
@@ -378,6 +384,7 @@ struct bytes txn_keep(struct txn *txn, struct bytes view)
         return view;
     if (txn->arena == NULL)
         txn->arena = arena_new(ARENA_FIRST_BYTES);
+    txn->bytes += view.len;
     copy = txn->arena != NULL ? arena_copy(txn->arena, view) : bytes_of(NULL, 0);
     if (copy.data == NULL)
         txn_fail(txn, STATUS_NO_MEMORY);

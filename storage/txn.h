@@ -60,6 +60,7 @@ struct txn {
     /* Writers only. The cursors end with the transaction by themselves. */
     MDB_cursor *cursors[TABLE_COUNT];
     struct buf row; /* the row being put */
+    size_t bytes;   /* put and kept */
     struct arena *arena;
     struct prng prng;
 

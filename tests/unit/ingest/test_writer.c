@@ -292,6 +292,32 @@ static void a_full_map_is_grown_and_nobody_notices(void **state)
     assert_int_equal(events_stored(f), 20);
 }
 
+static void a_group_that_grows_large_ends_early(void **state)
+{
+    struct fixture *f = *state;
+    static struct test_work works[10];
+    struct writer_stats stats;
+    struct test_work gate;
+    struct board board;
+    struct writer *writer = start(f, &board, 0);
+
+    close_gate(writer, &board, &gate);
+    for (unsigned i = 0; i < 10; i++) {
+        works[i] = work_of(&board, i + 1);
+        works[i].row_bytes = (size_t)24 << 20;
+        assert_int_equal(writer_submit(writer, &works[i].work), STATUS_OK);
+    }
+    open_gate(&board);
+    wait_until(&board, has_done, 11);
+    writer_stats(writer, &stats);
+    assert_int_equal(stats.groups, 1 + 4); /* three a transaction */
+    assert_int_equal(stats.works, 11);
+    writer_stop(writer);
+    for (unsigned i = 0; i < 10; i++)
+        assert_int_equal(works[i].status, STATUS_OK);
+    assert_int_equal(events_stored(f), 10);
+}
+
 /* A group of ten of which one meets a fault. */
 static void run_with_fault(struct fixture *f, enum status fault, struct test_work works[10])
 {
@@ -412,6 +438,7 @@ int main(void)
         STORE_TEST(stopping_commits_what_is_queued),
         cmocka_unit_test_setup_teardown(a_full_map_is_grown_and_nobody_notices, setup_small_map,
                                         fixture_teardown),
+        STORE_TEST(a_group_that_grows_large_ends_early),
         STORE_TEST(a_fault_of_the_store_is_everybodys_answer),
         STORE_TEST(a_work_that_meets_damaged_data_fails_alone),
         STORE_TEST(a_fault_at_any_place_is_answered_and_stores_nothing),
