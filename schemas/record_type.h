@@ -41,7 +41,7 @@ struct record_type {
     bool is_key_required;
     char **columns;
     size_t column_count;
-    char *event_created; /* the next two may be NULL: no such event (a time-off has none) */
+    char *event_created; /* this and the next two may be NULL: no such event */
     char *event_updated;
     char *event_deleted;
     struct event_when *when;
