@@ -231,6 +231,18 @@ void http_answer(struct http_exchange *exchange, const struct http_answer *answe
     request_send(request, answer);
 }
 
+/* A body that came in one piece with its head was never seen growing. */
+static bool hold_rest(struct request *request)
+{
+    size_t len = request->req->entity.len;
+    if (len <= request->held_bytes)
+        return true;
+    if (!connection_hold(request->connection, len - request->held_bytes))
+        return false;
+    request->held_bytes = len;
+    return true;
+}
+
 /* HTTP/1 has one request at a time, whose state is the connection's until now. */
 static struct request *request_of_http1(struct connection *connection, h2o_req_t *req)
 {
@@ -241,6 +253,8 @@ static struct request *request_of_http1(struct connection *connection, h2o_req_t
     connection->http1_refusal = REFUSAL_NONE;
     connection->http1_held_bytes = 0;
     connection->http1_req = NULL;
+    if (request->refusal == REFUSAL_NONE && !hold_rest(request))
+        request->refusal = REFUSAL_OVER_BUDGET;
     return request;
 }
 
