@@ -4,6 +4,8 @@
 #include "storage/txn.h"
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #define SMALL_MAP_BYTES ((size_t)256 * 1024)
@@ -428,6 +430,124 @@ static void readers_go_on_after_the_map_has_moved(void **state)
     txn_abort(txn);
 }
 
+struct reading {
+    pthread_t thread;
+    struct store *store;
+    atomic_bool is_over;
+    unsigned rounds;
+};
+
+static void *read_until_over(void *context)
+{
+    struct reading *r = context;
+
+    while (!atomic_load(&r->is_over) || r->rounds == 0) {
+        struct bytes row;
+        struct txn *txn;
+
+        must(txn_read(r->store, &txn) == STATUS_OK);
+        must(table_get(txn, TABLE_REPORTS, bytes_of("\0\0\0\1", 4), &row) == STATUS_OK);
+        must(row.len == 1 << 20 && row.data[0] == 1);
+        txn_abort(txn);
+        r->rounds++;
+    }
+    return NULL;
+}
+
+static void the_map_grows_while_threads_read(void **state)
+{
+    struct fixture *f = *state;
+    struct reading readers[4];
+
+    while (put_megabyte(f, 1) == STATUS_MAP_FULL)
+        assert_int_equal(store_grow(f->store), STATUS_OK);
+    for (unsigned i = 0; i < 4; i++) {
+        readers[i] = (struct reading){.store = f->store};
+        assert_int_equal(pthread_create(&readers[i].thread, NULL, read_until_over, &readers[i]), 0);
+    }
+    for (unsigned i = 2; i < 16; i++) {
+        enum status s;
+
+        while ((s = put_megabyte(f, i)) == STATUS_MAP_FULL)
+            assert_int_equal(store_grow(f->store), STATUS_OK);
+        assert_int_equal(s, STATUS_OK);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        atomic_store(&readers[i].is_over, true);
+        assert_int_equal(pthread_join(readers[i].thread, NULL), 0);
+        assert_true(readers[i].rounds > 0);
+    }
+}
+
+/* ---- the disk ---- */
+
+static void a_full_disk_is_said_and_passes(void **state)
+{
+    struct fixture *f = *state;
+    struct rlimit before, tight;
+    struct stat st;
+    struct txn *txn;
+    char path[128];
+
+    (void)snprintf(path, sizeof(path), "%s/store/data.mdb", f->dir);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    tight = before;
+    tight.rlim_cur = (rlim_t)st.st_size;
+    must(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    assert_int_equal(put_megabyte(f, 1), STATUS_NO_SPACE);
+    assert_int_equal(put_megabyte(f, 1), STATUS_NO_SPACE);
+    txn = fixture_read(f); /* reading goes on */
+    assert_int_equal(table_rows(txn, TABLE_REPORTS), 0);
+    txn_abort(txn);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(put_megabyte(f, 1), STATUS_OK); /* as does writing, once there is room */
+}
+
+/* LMDB's descriptor for meta pages: the one that is opened for synchronous writing. */
+static int meta_descriptor(void)
+{
+    for (int fd = 3; fd < 256; fd++) {
+        char path[64], target[256];
+        int flags = fcntl(fd, F_GETFL);
+        ssize_t len;
+
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        len = readlink(path, target, sizeof(target) - 1);
+        if (flags < 0 || len < 0 || (flags & O_DSYNC) == 0)
+            continue;
+        target[len] = '\0';
+        if (strstr(target, "/data.mdb") != NULL)
+            return fd;
+    }
+    return -1;
+}
+
+/* After this LMDB refuses everything, readers too, until the environment is opened anew. */
+static void a_commit_that_fails_at_the_meta_page_is_recovered_from(void **state)
+{
+    struct fixture *f = *state;
+    int meta = meta_descriptor(), broken = open("/dev/null", O_RDONLY);
+    struct txn *txn = fixture_write(f);
+
+    assert_true(meta >= 0 && broken >= 0);
+    table_put(txn, TABLE_REPORTS, K("a"), K("\001row"));
+    assert_int_equal(dup2(broken, meta), meta);
+    close(broken);
+    assert_int_equal(txn_commit(txn), STATUS_IO);
+    txn = fixture_read(f);
+    assert_int_equal(table_rows(txn, TABLE_REPORTS), 0);
+    txn_abort(txn);
+    txn = fixture_write(f);
+    table_put(txn, TABLE_REPORTS, K("b"), K("\001row"));
+    fixture_commit(txn);
+    fixture_reopen(f);
+    txn = fixture_read(f);
+    assert_int_equal(table_rows(txn, TABLE_REPORTS), 1);
+    txn_abort(txn);
+}
+
 /* ---- two processes ---- */
 
 /* In a child process, a tool on the same store; exits 0 where `work` answers fine. */
@@ -609,6 +729,10 @@ int main(void)
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(readers_go_on_after_the_map_has_moved, setup_small_map,
                                         fixture_teardown),
+        cmocka_unit_test_setup_teardown(the_map_grows_while_threads_read, setup_small_map,
+                                        fixture_teardown),
+        STORE_TEST(a_full_disk_is_said_and_passes),
+        STORE_TEST(a_commit_that_fails_at_the_meta_page_is_recovered_from),
         cmocka_unit_test_setup_teardown(a_map_that_a_tool_has_grown_is_adopted, setup_small_map,
                                         fixture_teardown),
         STORE_TEST(a_server_and_a_tool_write_side_by_side),
