@@ -219,15 +219,23 @@ static enum status set_patterns(struct endpoint *endpoint, const struct args *ar
     return STATUS_OK;
 }
 
+static void refuse_dialect(const char *name, struct err *err)
+{
+    CLEANUP(buf_fini) struct buf names = {0};
+    for (size_t i = 0; dialect_row(i); i++)
+        buf_printf(&names, "%s%s", i ? ", " : "", dialect_row(i)->name);
+    err_set(err, "--signature: \"%.60s\" is none of %s", name, buf_str(&names));
+}
+
 static enum status set_dialect(struct endpoint *endpoint, const char *name, struct err *err)
 {
     struct dialect dialect;
-    enum status s = dialect_resolve(name, "", "", "", &dialect, err);
+    enum status s = dialect_resolve(name, "", "", "", &dialect, NULL);
     if (s == STATUS_OK)
         snprintf(endpoint->signature, sizeof(endpoint->signature), "%s",
                  strcmp(name, "standard") ? name : "");
     else
-        err_wrap(err, "--signature");
+        refuse_dialect(name, err);
     return s;
 }
 

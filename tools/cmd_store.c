@@ -123,9 +123,9 @@ int store_check_command(struct tool *tool, const struct args *args)
         return complain_status(s, "store check");
     if (!report.problem_count)
         return DONE;
-    return complain("%llu problems: keep a copy of the data directory as it is, then restore a "
-                    "backup (`postern store restore`)",
-                    (unsigned long long)report.problem_count);
+    return complain(
+        "the store is damaged: keep a copy of the data directory as it is, then restore "
+        "a backup (`postern store restore`)");
 }
 
 /* ---- copies ---- */
@@ -161,6 +161,12 @@ int store_backup_command(struct tool *tool, const struct args *args)
     return DONE;
 }
 
+static enum status restored_step(void *context, struct txn *txn)
+{
+    tool_audit(txn, "store restore", context, NULL);
+    return STATUS_OK;
+}
+
 int store_restore_command(struct tool *tool, const struct args *args)
 {
     struct err err = {0};
@@ -168,6 +174,12 @@ int store_restore_command(struct tool *tool, const struct args *args)
     enum status s = store_restore(dir, tool->data, &err);
     if (s != STATUS_OK)
         return err.text[0] ? complain("%s", err.text) : complain_status(s, "store restore");
+    tool_hand_over(tool->data);
+    if (tool_store(tool, NEED_WRITE) != DONE)
+        return FAILED;
+    s = tool_write(tool, restored_step, (char *)(uintptr_t)dir);
+    if (s != STATUS_OK)
+        return complain_status(s, "store restore");
     put_copy(tool->out, dir, tool->data);
     fprintf(stderr, "postern: note: put the master.key of that time there too, or endpoints' "
                     "secrets cannot be read\n");

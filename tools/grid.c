@@ -161,7 +161,7 @@ static void put_row(const struct grid *grid, size_t row, const size_t *widths, b
     for (size_t i = 0; i < grid->column_count; i++) {
         const struct column *column = column_at(grid, i);
         const struct cell *cell = cell_at(grid, row, i);
-        struct bytes text = {0};
+        struct bytes text = bytes_of_str(GRID_NOTHING);
         if (cell->len)
             text = bytes_of(grid->text.data + cell->start, cell->len);
         bool is_coloured = has_colour && column->kind == COLUMN_STATE;

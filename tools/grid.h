@@ -5,6 +5,9 @@
 
 #include "tools/output.h"
 
+/* What stands for a value that is null, empty or absent. */
+#define GRID_NOTHING "-"
+
 struct grid {
     const struct column *columns;
     size_t column_count; /* those with a title */

@@ -21,6 +21,7 @@
 #define SECRETS_MAX 8
 #define BODY_BYTES_MAX (16 * 1024 * 1024)
 #define DRAIN_MS 1000
+#define EVENT_CHARS 19 /* "workorder.completed" */
 
 struct listener {
     struct tool *tool;
@@ -137,8 +138,10 @@ static void print_line(struct listener *listener, const struct headers *headers,
     CLEANUP(buf_fini) struct buf line = {0};
     char time[TIME_TEXT_BYTES];
     time_format(clock_wall_ms(&SYSTEM_CLOCK), time);
-    buf_printf(&line, "%s  ", time);
+    buf_printf(&line, "%.12s  ", time + strlen("2026-11-20T"));
     put_visible(&line, headers->event);
+    for (size_t i = headers->event.len; i < EVENT_CHARS; i++)
+        buf_put_char(&line, ' ');
     buf_put_str(&line, "  ");
     put_visible(&line, headers->id);
     buf_put_str(&line, "  retry ");

@@ -272,9 +272,7 @@ static void put_table_row(struct output *out)
     for (size_t i = 0; i < field_count(out); i++) {
         const struct field *field = field_at(out, i);
         buf_clear(&visible);
-        if (!field->len)
-            buf_put_str(&visible, NOTHING);
-        else if (field->kind == FIELD_TIME)
+        if (field->kind == FIELD_TIME)
             put_short_time(&visible, field_value(out, field));
         else
             text_put_visible(&visible, field_value(out, field));
@@ -294,13 +292,19 @@ static void put_words(struct buf *out, const char *name)
     }
 }
 
+/* An array or object that has something in it stands below its name. */
+static bool is_compound(const struct output *out, const struct field *field)
+{
+    struct bytes value = field_value(out, field);
+    return field->kind == FIELD_JSON && value.len > 2 &&
+           (value.data[0] == '{' || value.data[0] == '[');
+}
+
 static void put_member_value(struct output *out, const struct field *field)
 {
     struct bytes value = field_value(out, field);
-    bool is_compound = field->kind == FIELD_JSON && value.len > 2 &&
-                       (value.data[0] == '{' || value.data[0] == '[');
     struct buf visible = {0};
-    if (is_compound) {
+    if (is_compound(out, field)) {
         struct buf indented = {0};
         buf_put_str(&visible, "\n  ");
         json_put_indented(&indented, value, 1);
@@ -317,10 +321,10 @@ static void put_member_value(struct output *out, const struct field *field)
     } else if (value.len) {
         text_put_visible(&visible, value);
     } else {
-        buf_put_str(&visible, NOTHING);
+        buf_put_str(&visible, GRID_NOTHING);
     }
     const char *colour = out->terminal.has_colour ? state_colour(value) : "";
-    buf_put_str(&out->ready, is_compound ? "" : "  ");
+    buf_put_str(&out->ready, is_compound(out, field) ? "" : "  ");
     buf_put_str(&out->ready, colour);
     buf_put_bytes(&out->ready, buf_bytes(&visible));
     buf_put_str(&out->ready, *colour ? "\033[0m\n" : "\n");
@@ -339,8 +343,10 @@ static void put_members(struct output *out)
     for (size_t i = 0; i < field_count(out); i++) {
         buf_clear(&words);
         put_words(&words, field_at(out, i)->name);
-        buf_printf(&out->ready, "%s%-*s%s", out->terminal.has_colour ? "\033[1m" : "", (int)widest,
-                   buf_str(&words), out->terminal.has_colour ? "\033[0m" : "");
+        bool is_alone = is_compound(out, field_at(out, i));
+        buf_printf(&out->ready, "%s%-*s%s", out->terminal.has_colour ? "\033[1m" : "",
+                   is_alone ? 0 : (int)widest, buf_str(&words),
+                   out->terminal.has_colour ? "\033[0m" : "");
         put_member_value(out, field_at(out, i));
     }
     buf_fini(&words);

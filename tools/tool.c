@@ -93,7 +93,7 @@ static void hand_over(const char *data, const char *path)
         (void)complain("%s: cannot be given to the owner of %s: %s", path, data, strerror(errno));
 }
 
-static void hand_over_new_files(const char *data)
+void tool_hand_over(const char *data)
 {
     static const char *const NAMES[] = {"store", "store/data.mdb", "store/lock.mdb",
                                         "posternd.lock", "master.key"};
@@ -132,7 +132,7 @@ int tool_store(struct tool *tool, enum store_need need)
         if (make_store(tool) != DONE)
             return FAILED;
         s = store_open(&options, &tool->store, &err);
-        hand_over_new_files(tool->data);
+        tool_hand_over(tool->data);
     }
     if (need == NEED_READ && (s == STATUS_DENIED || s == STATUS_IO)) {
         options.mode = STORE_READ_ONLY;
@@ -159,7 +159,7 @@ int tool_vault(struct tool *tool, const struct args *args)
         buf_printf(&path, "%s/master.key", tool->data);
     if (vault_open(buf_str(&path), !file, &tool->vault, &err) != STATUS_OK)
         return complain("%s", err.text);
-    hand_over_new_files(tool->data);
+    tool_hand_over(tool->data);
     return DONE;
 }
 

@@ -43,6 +43,8 @@ enum store_need {
 };
 /* Open the store; complains and answers FAILED where that cannot be. */
 MUST_CHECK int tool_store(struct tool *tool, enum store_need need);
+/* Files that root made in a data directory that belongs to another user become that user's. */
+void tool_hand_over(const char *data);
 /* Open the vault under --master-key-file or DIR/master.key, made where it is missing. */
 MUST_CHECK int tool_vault(struct tool *tool, const struct args *args);
 /* Load the schema files. `err` is for the caller, who may be able to do without. */

@@ -66,6 +66,8 @@ static bool is_good_without_timestamp(const struct verification *v)
 static const char *likely_mistake(const struct verification *v, const struct buf *file)
 {
     struct bytes shorter = v->body;
+    if (webhook_secret_check(v->secret) != STATUS_OK)
+        return "the secret is not whsec_ and base64, as `postern endpoints create` printed it";
     while (shorter.len &&
            (shorter.data[shorter.len - 1] == '\n' || shorter.data[shorter.len - 1] == '\r'))
         shorter.len--;

@@ -212,7 +212,7 @@ static void one_object_is_lines_with_its_list_below(void **state)
                    "last status  -\n"
                    "created at   2025-11-20T13:00:00.000Z\n"
                    "finished at  -\n"
-                   "data       \n"
+                   "data\n"
                    "  {\n"
                    "    \"a\": [\n"
                    "      1,\n"
