@@ -92,7 +92,6 @@ static bool is_file_there(const char *directory, const char *name)
 
 char *settings_schemas_installed(void)
 {
-    CLEANUP(buf_fini) struct buf path = {0};
     char program[4096];
     ssize_t len = readlink("/proc/self/exe", program, sizeof program - 1);
     char *slash;
@@ -102,11 +101,8 @@ char *settings_schemas_installed(void)
     if (slash) {
         *slash = '\0';
         /* Straight from a build directory: the schemas that it was built with. */
-        if (is_file_there(program, "../build.ninja") &&
-            is_file_there(program, "../../schemas/types")) {
-            buf_printf(&path, "%s/../../schemas/types", program);
-            return realpath(buf_str(&path), NULL);
-        }
+        if (is_file_there(program, "../build.ninja"))
+            return strdup(SCHEMAS_SOURCE_DIR);
     }
     return strdup(SCHEMAS_INSTALLED_DIR);
 }

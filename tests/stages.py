@@ -167,7 +167,7 @@ def pytest_folder(folder, binaries, timeout_s, env=None):
     report = ROOT / binaries / "meson-logs" / f"{Path(folder).name}.xml"
     report.unlink(missing_ok=True)
     status, output = run(
-        ["python3", "-m", "pytest", "-q", "-n", "3", "-p", "no:cacheprovider", "--durations=5",
+        [sys.executable, "-m", "pytest", "-q", "-n", "3", "-p", "no:cacheprovider", "--durations=5",
          f"--junit-xml={report}", folder],
         timeout_s, {"POSTERN_BUILD": binaries, "PYTHONDONTWRITEBYTECODE": "1", **(env or {})})
     if not report.exists():
