@@ -106,6 +106,9 @@ static const struct sender *identify(struct call *call, const struct http_reques
                                       http_header(request, "authorization")};
     const struct sender *sender =
         authenticate(call->loop->keyring, &credentials, clock_wall_ms(app->clock));
+    bool has_any = credentials.x_api_key.len > 0 || credentials.authorization.len > 0;
+    if (!sender && has_any && app_loop_refresh(call->loop))
+        sender = authenticate(call->loop->keyring, &credentials, clock_wall_ms(app->clock));
     if (!sender) {
         refuse_credentials(call);
         return NULL;

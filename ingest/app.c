@@ -34,6 +34,7 @@ static enum status load_usage(void *context, uint32_t key, int64_t since_ms,
 enum status app_init(struct app *app, struct subscriptions *subscriptions, struct err *err)
 {
     pthread_mutex_init(&app->swap_lock, NULL);
+    pthread_mutex_init(&app->refresh_lock, NULL);
     app->epoch_wall_ms = app->started_wall_ms = clock_wall_ms(app->clock);
     app->epoch_monotonic_ms = clock_monotonic_ms(app->clock);
     app->limiter = limiter_new(load_usage, app);
@@ -80,6 +81,7 @@ void app_fini(struct app *app)
     auth_throttle_free(app->throttle);
     applier_free(app->applier);
     pthread_mutex_destroy(&app->swap_lock);
+    pthread_mutex_destroy(&app->refresh_lock);
 }
 
 void app_set_catalog(struct app *app, struct catalog *catalog)
@@ -92,7 +94,7 @@ void app_set_catalog(struct app *app, struct catalog *catalog)
     catalog_unref(old);
 }
 
-enum status app_refresh(struct app *app)
+static enum status refresh(struct app *app)
 {
     struct txn *txn = NULL;
     enum status s = txn_read(app->store, &txn);
@@ -116,6 +118,14 @@ enum status app_refresh(struct app *app)
     return STATUS_OK;
 }
 
+enum status app_refresh(struct app *app)
+{
+    pthread_mutex_lock(&app->refresh_lock);
+    enum status s = refresh(app);
+    pthread_mutex_unlock(&app->refresh_lock);
+    return s;
+}
+
 static void take_newest(struct app_loop *loop)
 {
     struct app *app = loop->app;
@@ -131,6 +141,14 @@ static void take_newest(struct app_loop *loop)
     loop->seen_version = version;
     keyring_unref(old_keyring);
     catalog_unref(old_catalog);
+}
+
+bool app_loop_refresh(struct app_loop *loop)
+{
+    unsigned seen = loop->seen_version;
+    if (app_refresh(loop->app) == STATUS_OK) /* else the timer will say so */
+        take_newest(loop);
+    return loop->seen_version != seen;
 }
 
 static void run_wake(struct http_message *message)

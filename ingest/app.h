@@ -63,6 +63,7 @@ struct app {
 
     /* The newest of what loops hold references to; replaced under the lock, then the version. */
     pthread_mutex_t swap_lock;
+    pthread_mutex_t refresh_lock; /* one refresh at a time */
     struct keyring *keyring;
     struct catalog *catalog;
     atomic_uint version_number;
@@ -86,9 +87,12 @@ void app_fini(struct app *app);
 int64_t app_now_ms(const struct app *app);
 /* Take over a new catalog (the reference is given). Any thread. */
 void app_set_catalog(struct app *app, struct catalog *catalog);
-/* See what the tool changed: API keys (by the store's generation) and new events. One thread at a
- * time, several times a second. */
+/* See what the tool changed: API keys (by the store's generation) and new events. Any thread;
+ * several times a second. */
 MUST_CHECK enum status app_refresh(struct app *app);
+/* A loop was shown a key that it does not know: look whether the store knows it by now, so that a
+ * new key works at once. True: the loop has a newer keyring. */
+bool app_loop_refresh(struct app_loop *loop);
 /* The writer's hook: wakes delivery and the long polls. */
 void app_committed(void *context, uint64_t last_sequence);
 

@@ -22,7 +22,7 @@ bool sender_allows_address(const struct sender *sender, const struct address *pe
 /* Failures by address (IPv6: by /64): a fixed table, so that no number of addresses costs memory.
  */
 struct auth_throttle;
-#define AUTH_FAILURES_PER_MINUTE 60
+#define AUTH_FAILURES_PER_MINUTE 100
 struct auth_throttle *auth_throttle_new(void); /* NULL: no memory */
 void auth_throttle_free(struct auth_throttle *throttle);
 /* Count a failure. 0: answer 401. Otherwise the milliseconds until failures of that address are

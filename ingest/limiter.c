@@ -3,9 +3,8 @@
  * request first drops what has left the window, then is admitted if both sums are below their
  * limits, and is then added to both. Dropping is amortised: each entry is dropped once.
  *
- * An entry of time t counts through t + window inclusive: times are cut to the millisecond, so the
- * true distance may be up to one less than it looks. This errs by at most one millisecond and
- * never towards admitting.
+ * A window is the half-open span of its length that ends now, in milliseconds: a request at t
+ * counts until t + window, and at that very millisecond no more.
  *
  * Limits that an operator changes take effect with the next request: logs are kept, rings grow.
  */
@@ -68,9 +67,9 @@ int64_t limiter_row_ms(const struct limits *limits, int64_t at_ms)
     return slice_end(at_ms, slice_ms(WINDOW_HOUR, limits->max[WINDOW_HOUR]));
 }
 
-static void log_drop(struct window_log *log, int64_t before_ms)
+static void log_drop(struct window_log *log, int64_t until_ms)
 {
-    while (log->used > 0 && log->at_ms[log->head] < before_ms) {
+    while (log->used > 0 && log->at_ms[log->head] <= until_ms) {
         log->sum -= log->count[log->head];
         log->head = (log->head + 1) & (log->capacity - 1);
         log->used--;
@@ -133,7 +132,7 @@ static int64_t log_room_at(const struct window_log *log, uint64_t allowed, int64
     for (uint32_t i = 0; i < log->used && sum > allowed; i++) {
         uint32_t entry = (log->head + i) & (log->capacity - 1);
         sum -= log->count[entry];
-        at = log->at_ms[entry] + window_ms + 1;
+        at = log->at_ms[entry] + window_ms;
     }
     return at;
 }
@@ -160,7 +159,7 @@ static void load_one(void *adder, int64_t at_ms, uint32_t count)
     if (at_ms > loading->now_ms)
         at_ms = loading->now_ms; /* the wall clock was ahead before the start */
     for (size_t w = 0; w < WINDOW_COUNT && loading->status == STATUS_OK; w++) {
-        if (at_ms < loading->now_ms - WINDOW_MS[w])
+        if (at_ms <= loading->now_ms - WINDOW_MS[w])
             continue;
         int64_t slice = slice_ms((enum limiter_window)w, loading->limits->max[w]);
         loading->status = log_add(&loading->state->logs[w], slice_end(at_ms, slice), count);

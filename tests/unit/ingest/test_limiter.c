@@ -63,8 +63,8 @@ static void a_refused_request_does_not_count(void **state)
     for (int i = 0; i < 500; i++)
         assert_false(admit(limiter, &DEFAULTS, START + 1 + i).is_admitted);
     for (int i = 0; i < 50; i++)
-        assert_true(admit(limiter, &DEFAULTS, START + 60001).is_admitted);
-    assert_false(admit(limiter, &DEFAULTS, START + 60001).is_admitted);
+        assert_true(admit(limiter, &DEFAULTS, START + 60000).is_admitted);
+    assert_false(admit(limiter, &DEFAULTS, START + 60000).is_admitted);
     limiter_free(limiter);
 }
 
@@ -83,8 +83,8 @@ static void no_span_ever_holds_more_and_none_is_refused_without_need(void **stat
         now += (int64_t)prng_below(&prng, prng_below(&prng, 50) == 0 ? 200000 : 3000);
         size_t in_minute = 0, in_hour = 0;
         for (size_t j = 0; j < count; j++) {
-            in_minute += times[j] >= now - WINDOW_MS[WINDOW_MINUTE];
-            in_hour += times[j] >= now - WINDOW_MS[WINDOW_HOUR];
+            in_minute += times[j] > now - WINDOW_MS[WINDOW_MINUTE];
+            in_hour += times[j] > now - WINDOW_MS[WINDOW_HOUR];
         }
         bool is_admitted = admit(limiter, &limits, now).is_admitted;
         assert_int_equal(is_admitted, in_minute < 20 && in_hour < 60);
@@ -103,8 +103,8 @@ static void reset_is_when_one_more_is_allowed_than_now(void **state)
     admit(limiter, &DEFAULTS, START);
     struct limiter_verdict verdict = admit(limiter, &DEFAULTS, START + 5000);
     assert_int_equal(verdict.windows[WINDOW_MINUTE].remaining, 48);
-    assert_int_equal(verdict.windows[WINDOW_MINUTE].reset_at_ms, START + 60001);
-    assert_int_equal(verdict.windows[WINDOW_HOUR].reset_at_ms, START + 3600001);
+    assert_int_equal(verdict.windows[WINDOW_MINUTE].reset_at_ms, START + 60000);
+    assert_int_equal(verdict.windows[WINDOW_HOUR].reset_at_ms, START + 3600000);
     limiter_free(limiter);
 }
 
@@ -136,7 +136,7 @@ static void counts_go_on_where_the_store_left_them(void **state)
     assert_int_equal(verdict.windows[WINDOW_HOUR].remaining, 50);
     verdict = admit(limiter, &DEFAULTS, START + 1);
     assert_false(verdict.is_admitted);
-    assert_int_equal(verdict.retry_after_ms, 30000);
+    assert_int_equal(verdict.retry_after_ms, 29999);
     limiter_free(limiter);
 }
 
@@ -146,7 +146,7 @@ static void rows_from_a_clock_that_was_ahead_count_as_now(void **state)
     struct stored stored[] = {{START + 86400000, 50}, {0, 0}};
     struct limiter *limiter = limiter_new(load_stored, stored);
     assert_false(admit(limiter, &DEFAULTS, START).is_admitted);
-    assert_true(admit(limiter, &DEFAULTS, START + 60001).is_admitted);
+    assert_true(admit(limiter, &DEFAULTS, START + 60000).is_admitted);
     limiter_free(limiter);
 }
 
@@ -199,8 +199,8 @@ static void forgotten_keys_are_only_those_that_no_window_counts(void **state)
     struct limiter *limiter = limiter_new(NULL, NULL);
     for (int i = 0; i < 50; i++)
         admit(limiter, &DEFAULTS, START);
-    limiter_sweep(limiter, START + 3600000);
-    assert_int_equal(admit(limiter, &DEFAULTS, START + 3600000).windows[WINDOW_HOUR].remaining,
+    limiter_sweep(limiter, START + 3599999);
+    assert_int_equal(admit(limiter, &DEFAULTS, START + 3599999).windows[WINDOW_HOUR].remaining,
                      949);
     limiter_sweep(limiter, START + 3 * 3600000);
     assert_int_equal(admit(limiter, &DEFAULTS, START + 3 * 3600000).windows[WINDOW_HOUR].remaining,
