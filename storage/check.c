@@ -8,8 +8,8 @@
  */
 #include "storage/checker.h"
 
-#include "base/address.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/digest.h"
 #include "storage/api_keys.h"
 #include "storage/idempotency.h"
@@ -21,6 +21,7 @@
 
 #define PROGRESS_ROWS 4096
 #define PROBLEM_TEXT_MAX 512
+#define BUCKET_MS (2 * HOUR_MS) /* as idempotency.c */
 
 /* ---- saying and looking ---- */
 
@@ -106,10 +107,16 @@ static void check_meta(struct checker *checker, struct bytes key, struct bytes r
 
 static void check_type(struct checker *checker, struct bytes key, struct bytes row)
 {
-    struct type_row type;
+    struct type_row type, found;
+    uint16_t number = get_be16(key.data);
 
-    if (row.len > 0 && !check_read(checker, type_at(checker->txn, get_be16(key.data), &type)))
-        check_say(checker, "type %u: does not decode", get_be16(key.data));
+    if (row.len == 0)
+        return;
+    if (!check_read(checker, type_at(checker->txn, number, &type)))
+        check_say(checker, "type %u: does not decode", number);
+    else if (check_read(checker, type_find(checker->txn, bytes_of_str(type.name), &found)) &&
+             found.number != number)
+        check_say(checker, "type %u: has the name of type %u", number, found.number);
 }
 
 /* Has the counter's table a row of that group? */
@@ -185,19 +192,25 @@ static void check_usage(struct checker *checker, struct bytes key, struct bytes 
 
 static void check_idempotency(struct checker *checker, struct bytes key, struct bytes row)
 {
+    uint32_t api_key = get_be32(key.data + 4);
+    uint64_t at_ms;
     struct cursor c;
     uint8_t version;
 
     if (row.len == 0)
         return;
-    if (row_begin(row, 1, &version, &c) == STATUS_OK) {
-        (void)cursor_take(&c, SHA256_BYTES + 2 + 8);
-        (void)cursor_sized(&c);
-        (void)cursor_sized(&c);
-        if (!c.is_bad)
-            return;
+    if (row_begin(row, 1, &version, &c) != STATUS_OK) {
+        check_say(checker, "API key %u: an answer does not decode", api_key);
+        return;
     }
-    check_say(checker, "API key %u: an answer does not decode", get_be32(key.data + 4));
+    (void)cursor_take(&c, SHA256_BYTES + 2);
+    at_ms = cursor_u64(&c);
+    (void)cursor_sized(&c);
+    (void)cursor_sized(&c);
+    if (c.is_bad)
+        check_say(checker, "API key %u: an answer does not decode", api_key);
+    else if (at_ms / BUCKET_MS != get_be32(key.data))
+        check_say(checker, "API key %u: an answer is in the bucket of another time", api_key);
 }
 
 static void check_rejection(struct checker *checker, struct bytes key, struct bytes row)
@@ -345,6 +358,26 @@ static void check_counters(struct checker *checker)
                    table_rows(checker->txn, TABLE_REJECTIONS));
 }
 
+/* The number given last, of `meta`, and the last row's; a number beyond it would be given again. */
+static void check_next_number(struct checker *checker, const char *name, enum table table)
+{
+    CLEANUP(table_cursor_close) struct table_cursor c = {0};
+    enum status s = table_cursor_open_before(&c, checker->txn, table, (struct bytes){0});
+    uint32_t last = 0, given = 0;
+    struct bytes row;
+
+    checker->table = TABLE_META;
+    if ((check_read(checker, s) || s == STATUS_CORRUPT) && c.key.len == 4)
+        last = get_be32(c.key.data);
+    s = table_get(checker->txn, TABLE_META, bytes_of_str(name), &row);
+    if (s == STATUS_CORRUPT)
+        return; /* has been said */
+    if (check_read(checker, s) && row.len == 5)
+        given = get_be32(row.data + 1);
+    if (given < last)
+        check_say(checker, "%s: says %u, and %s has %u", name, given, TABLE_NAMES[table], last);
+}
+
 /* An id that is later than the last one given out would one day be given again. */
 static void check_last_id(struct checker *checker)
 {
@@ -382,6 +415,8 @@ enum status store_check(struct store *store, void (*problem)(void *context, cons
     if (checker.fault == STATUS_OK) {
         check_counters(&checker);
         check_last_id(&checker);
+        check_next_number(&checker, "next_api_key", TABLE_API_KEYS);
+        check_next_number(&checker, "next_endpoint", TABLE_ENDPOINTS);
     }
     if (progress != NULL)
         progress(context, checker.done, checker.all);

@@ -256,4 +256,6 @@ void check_event(struct checker *checker, struct bytes key, struct bytes row)
     checker->at.id = event.id;
     if (event.type != 0)
         check_its_revision(checker, &event);
+    else if (!uuid_is_zero(&event.record) || event.revision != 0)
+        check_say(checker, "event %ju: names a record and no record type", (uintmax_t)sequence);
 }

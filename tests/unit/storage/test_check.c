@@ -325,7 +325,58 @@ static void an_id_beyond_the_last_one_given_is_found(void **state)
     assert_found(t, "meta: last_uuid: is before an id that is in use");
 }
 
-/* ---- keys and endpoints ---- */
+static void an_event_of_a_record_without_a_type_is_found(void **state)
+{
+    BREAKING(txn, w);
+    struct event event = {.name = bytes_of_str("webhook.test"), .record = w.live};
+
+    event_append(txn, &event);
+    commit(txn);
+    assert_found(t, "events: event 6: names a record and no record type");
+}
+
+/* ---- types, keys and endpoints ---- */
+
+static void two_types_of_one_name_are_found(void **state)
+{
+    BREAKING(txn, w);
+    struct bytes row;
+
+    (void)w;
+    assert_int_equal(table_get(txn, TABLE_TYPES, bytes_of("\0\1", 2), &row), STATUS_OK);
+    table_put(txn, TABLE_TYPES, bytes_of("\0\2", 2), row);
+    commit(txn);
+    assert_found(t, "types: type 2: has the name of type 1");
+}
+
+static void a_number_beyond_the_last_one_given_is_found(void **state)
+{
+    BREAKING(txn, w);
+
+    (void)w;
+    put_raw(txn, TABLE_META, "next_endpoint", 13, "\1\0\0\0\1", 5);
+    drop(txn, TABLE_META, "next_api_key", 12);
+    commit(txn);
+    assert_found(t, "meta: next_endpoint: says 1, and endpoints has 2");
+    assert_found(t, "meta: next_api_key: says 0, and api_keys has 1");
+}
+
+static void an_answer_in_another_times_bucket_is_found(void **state)
+{
+    BREAKING(txn, w);
+    CLEANUP(table_cursor_close) struct table_cursor c = {0};
+    uint8_t key[40];
+
+    (void)w;
+    assert_int_equal(table_cursor_open(&c, txn, TABLE_IDEMPOTENCY, (struct bytes){0}), STATUS_OK);
+    assert_int_equal(c.key.len, sizeof key);
+    memcpy(key, c.key.data, sizeof key);
+    key[3]++;
+    table_put(txn, TABLE_IDEMPOTENCY, bytes_of(key, sizeof key), txn_keep(txn, c.row));
+    table_cursor_close(&c);
+    commit(txn);
+    assert_found(t, "idempotency: API key 1: an answer is in the bucket of another time");
+}
 
 static void an_api_key_that_is_not_found_by_its_id_is_found(void **state)
 {
@@ -473,6 +524,10 @@ int main(void)
         ON_STORE(a_gap_in_the_sequence_is_found),
         ON_STORE(ids_out_of_order_are_found),
         ON_STORE(an_id_beyond_the_last_one_given_is_found),
+        ON_STORE(an_event_of_a_record_without_a_type_is_found),
+        ON_STORE(two_types_of_one_name_are_found),
+        ON_STORE(a_number_beyond_the_last_one_given_is_found),
+        ON_STORE(an_answer_in_another_times_bucket_is_found),
         ON_STORE(an_api_key_that_is_not_found_by_its_id_is_found),
         ON_STORE(an_id_of_no_api_key_is_found),
         ON_STORE(notes_of_no_endpoint_are_found),
