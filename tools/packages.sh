@@ -16,6 +16,9 @@ PACKAGES_TEST=(
 
 PACKAGES_LINT=(clang clang-tidy cppcheck)
 
+# For ./tests/bench alone.
+PACKAGES_BENCH=(libnghttp2-dev)
+
 PACKAGES_CONTAINER=(podman buildah runc mmdebstrap)
 
 # The libraries that the binaries link at run time, for the container's last stage.
