@@ -26,6 +26,7 @@
 #define NODE_BYTES 8
 #define TREE_BYTES 48
 #define PAGE_NONE UINT64_MAX
+#define NEWEST UINT64_MAX
 #define DEPTH_MAX 32
 #define TRIES_MAX 5
 
@@ -49,6 +50,8 @@ struct page_file {
     uint64_t pages_left; /* to visit: ends a cycle */
     uint64_t missing;    /* free pages that lie behind the file's end */
     struct err *err;
+    void (*each_page)(void *context, uint64_t page);
+    void *context;
 };
 
 /* LMDB writes the machine's own byte order. */
@@ -132,10 +135,12 @@ static void meta_take(struct page_file *f, const uint8_t *page)
     f->tables = tree_of(meta + 72);
 }
 
-static enum status metas_read(struct page_file *f)
+/* The newer meta page, or that of one transaction. STATUS_MISMATCH: it has none any more. */
+static enum status metas_read(struct page_file *f, uint64_t transaction)
 {
     uint8_t page[META_BYTES];
     struct stat st;
+    uint64_t first;
     enum status s;
 
     if (fstat(f->fd, &st) != 0)
@@ -147,15 +152,19 @@ static enum status metas_read(struct page_file *f)
     if (s != STATUS_OK)
         return s;
     meta_take(f, page);
+    first = f->facts.transaction;
     s = read_at(f, page, sizeof(page), f->facts.page_bytes);
     if (s == STATUS_OK)
         s = meta_check(f, page, 1);
     if (s != STATUS_OK)
         return s;
-    if (native64(page + HEADER_BYTES + 128) > f->facts.transaction)
+    if (transaction == NEWEST ? native64(page + HEADER_BYTES + 128) > first : transaction != first)
         meta_take(f, page);
+    if (transaction != NEWEST && f->facts.transaction != transaction)
+        return STATUS_MISMATCH;
     if (f->facts.last_page < 1 || f->facts.last_page > (UINT64_MAX >> 17))
         return damaged(f, 0, "counts an impossible number of pages");
+    f->pages_left = f->facts.last_page + 1;
     return STATUS_OK;
 }
 
@@ -234,32 +243,44 @@ static enum status tree_walk(struct page_file *f, uint64_t number, unsigned dept
     return s;
 }
 
-static enum status tree_check(struct page_file *f, struct tree tree, each_row *each)
+static enum status tree_depth_check(struct page_file *f, struct tree tree)
 {
-    if (tree.root == PAGE_NONE)
-        return STATUS_OK;
     if (tree.depth == 0 || tree.depth > DEPTH_MAX)
         return damaged(f, tree.root, "is the root of an impossible tree");
-    return tree_walk(f, tree.root, tree.depth, each);
+    return STATUS_OK;
+}
+
+static enum status tree_check(struct page_file *f, struct tree tree, each_row *each)
+{
+    enum status s;
+
+    if (tree.root == PAGE_NONE)
+        return STATUS_OK;
+    s = tree_depth_check(f, tree);
+    return s == STATUS_OK ? tree_walk(f, tree.root, tree.depth, each) : s;
 }
 
 /* ---- tables ---- */
 
-/* A table's root is what it says to be; deeper is `store check`'s work. */
+static enum status table_of(struct page_file *f, const struct node *node, struct tree *ret_tree)
+{
+    if ((node->flags & (NODE_TREE | NODE_BIG)) != NODE_TREE || node->data.len != TREE_BYTES)
+        return damaged(f, f->tables.root, "lists something that is no table");
+    *ret_tree = tree_of(node->data.data);
+    return ret_tree->root == PAGE_NONE ? STATUS_OK : tree_depth_check(f, *ret_tree);
+}
+
+/* A table's root is what it says to be. */
 static enum status each_table(struct page_file *f, const struct node *node)
 {
     CLEANUP(freep) uint8_t *page = malloc(f->facts.page_bytes);
     struct tree tree;
+    enum status s = table_of(f, node, &tree);
 
     if (page == NULL)
         return STATUS_NO_MEMORY;
-    if ((node->flags & (NODE_TREE | NODE_BIG)) != NODE_TREE || node->data.len != TREE_BYTES)
-        return damaged(f, f->tables.root, "lists something that is no table");
-    tree = tree_of(node->data.data);
-    if (tree.root == PAGE_NONE)
-        return STATUS_OK;
-    if (tree.depth == 0 || tree.depth > DEPTH_MAX)
-        return damaged(f, tree.root, "is the root of an impossible tree");
+    if (s != STATUS_OK || tree.root == PAGE_NONE)
+        return s;
     return page_read(f, tree.root, page, tree.depth == 1 ? PAGE_LEAF : PAGE_BRANCH);
 }
 
@@ -325,37 +346,164 @@ static enum status length_check(struct page_file *f)
 
 static enum status check_once(struct page_file *f)
 {
-    enum status s = metas_read(f);
+    enum status s = metas_read(f, NEWEST);
 
     f->missing = 0;
-    f->pages_left = f->facts.last_page + 1;
     if (s == STATUS_OK)
         s = length_check(f);
     f->pages_left = f->facts.last_page + 1;
     return s == STATUS_OK ? tree_check(f, f->tables, each_table) : s;
 }
 
-enum status page_file_check(const char *path, struct page_file_facts *ret_facts, struct err *err)
+static enum status page_file_open(struct page_file *f, const char *path)
 {
-    CLEANUP(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct page_file f = {.fd = fd, .err = err};
-    uint64_t seen;
     enum status s;
 
-    if (fd < 0) {
-        s = status_of_errno(errno);
-        err_set(err, "%s: %s", path, strerror(errno));
+    f->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (f->fd >= 0)
+        return STATUS_OK;
+    s = status_of_errno(errno);
+    err_set(f->err, "%s: %s", path, strerror(errno));
+    return s;
+}
+
+static void page_file_close(struct page_file *f)
+{
+    closep(&f->fd);
+}
+
+enum status page_file_check(const char *path, struct page_file_facts *ret_facts, struct err *err)
+{
+    CLEANUP(page_file_close) struct page_file f = {.fd = -1, .err = err};
+    uint64_t seen;
+    enum status s = page_file_open(&f, path);
+
+    if (s != STATUS_OK)
         return s;
-    }
     s = check_once(&f);
     for (int tries = 1; s == STATUS_CORRUPT && tries < TRIES_MAX; tries++) {
         seen = f.facts.transaction;
-        if (metas_read(&f) != STATUS_OK || f.facts.transaction == seen)
+        if (metas_read(&f, NEWEST) != STATUS_OK || f.facts.transaction == seen)
             break;
         s = check_once(&f);
     }
     if (s != STATUS_OK)
         err_wrap(err, "%s", path);
     *ret_facts = f.facts;
+    return s;
+}
+
+/* ---- one snapshot, deeper ---- */
+
+static enum status each_data_row(struct page_file *f, const struct node *node)
+{
+    uint8_t header[HEADER_BYTES];
+    uint64_t first, pages;
+    enum status s;
+
+    if ((node->flags & NODE_TREE) != 0)
+        return damaged(f, f->tables.root, "has a table within a table");
+    if ((node->flags & NODE_BIG) == 0)
+        return STATUS_OK;
+    first = native64(node->data.data);
+    pages =
+        (HEADER_BYTES + (uint64_t)node->data_bytes + f->facts.page_bytes - 1) / f->facts.page_bytes;
+    if (first < 2 || first > f->facts.last_page || pages > f->facts.last_page + 1 - first)
+        return damaged(f, first, "is named and does not exist");
+    s = read_at(f, header, sizeof(header), first * f->facts.page_bytes);
+    if (s != STATUS_OK)
+        return s;
+    if (native64(header) != first || (native16(header + 10) & 0x0f) != PAGE_OVERFLOW ||
+        native32(header + 12) < pages || (first + pages) * f->facts.page_bytes > f->file_bytes)
+        return damaged(f, first, "is not what it should be");
+    return STATUS_OK;
+}
+
+static enum status each_table_wholly(struct page_file *f, const struct node *node)
+{
+    struct tree tree;
+    enum status s = table_of(f, node, &tree);
+
+    return s == STATUS_OK ? tree_check(f, tree, each_data_row) : s;
+}
+
+enum status page_file_check_trees(const char *path, uint64_t transaction, struct err *err)
+{
+    CLEANUP(page_file_close) struct page_file f = {.fd = -1, .err = err};
+    enum status s = page_file_open(&f, path);
+
+    if (s != STATUS_OK)
+        return s;
+    s = metas_read(&f, transaction);
+    if (s == STATUS_OK)
+        s = tree_check(&f, f.free_list, each_free_row);
+    if (s == STATUS_OK)
+        s = tree_check(&f, f.tables, each_table_wholly);
+    if (status_is_fault(s))
+        err_wrap(err, "%s", path);
+    return s;
+}
+
+static enum status list_pages(struct page_file *f, uint64_t number, unsigned depth)
+{
+    CLEANUP(freep) uint8_t *page = NULL;
+    struct node node;
+    enum status s;
+
+    f->each_page(f->context, number);
+    if (depth == 1)
+        return STATUS_OK;
+    page = malloc(f->facts.page_bytes);
+    if (page == NULL)
+        return STATUS_NO_MEMORY;
+    s = page_read(f, number, page, PAGE_BRANCH);
+    for (unsigned i = 0; s == STATUS_OK && i < node_count(page); i++) {
+        s = node_read(f, page, i, false, &node);
+        if (s == STATUS_OK && (node.child < 2 || node.child > f->facts.last_page))
+            s = damaged(f, node.child, "is named and does not exist");
+        if (s == STATUS_OK)
+            s = list_pages(f, node.child, depth - 1);
+    }
+    return s;
+}
+
+static enum status list_tree(struct page_file *f, struct tree tree)
+{
+    enum status s = tree.root == PAGE_NONE ? STATUS_OK : tree_depth_check(f, tree);
+
+    if (s != STATUS_OK || tree.root == PAGE_NONE)
+        return s;
+    if (tree.root < 2 || tree.root > f->facts.last_page)
+        return damaged(f, tree.root, "is named and does not exist");
+    return list_pages(f, tree.root, tree.depth);
+}
+
+static enum status list_table(struct page_file *f, const struct node *node)
+{
+    struct tree tree;
+    enum status s = table_of(f, node, &tree);
+
+    return s == STATUS_OK ? list_tree(f, tree) : s;
+}
+
+enum status page_file_each_tree_page(const char *path, uint64_t transaction,
+                                     void (*each)(void *context, uint64_t page), void *context,
+                                     struct err *err)
+{
+    CLEANUP(page_file_close)
+    struct page_file f = {.fd = -1, .err = err, .each_page = each, .context = context};
+    enum status s = page_file_open(&f, path);
+
+    if (s != STATUS_OK)
+        return s;
+    s = metas_read(&f, transaction);
+    if (s == STATUS_OK)
+        s = list_tree(&f, f.free_list);
+    if (s == STATUS_OK)
+        s = list_tree(&f, f.tables);
+    if (s == STATUS_OK)
+        s = tree_check(&f, f.tables, list_table);
+    if (status_is_fault(s))
+        err_wrap(err, "%s", path);
     return s;
 }

@@ -25,3 +25,18 @@ struct page_file_facts {
  * STATUS_CORRUPT, STATUS_VERSION (another LMDB's format); `err` says what is wrong. */
 MUST_CHECK enum status page_file_check(const char *path, struct page_file_facts *ret_facts,
                                        struct err *err);
+
+/*
+ * Deeper, for one snapshot that the caller holds (a transaction that is open keeps its pages from
+ * being reused): `transaction` is LMDB's number of it. STATUS_MISMATCH: newer commits have
+ * overwritten its meta page meanwhile; begin again with a new transaction.
+ */
+
+/* Every page of every tree is where and what it should be, and every row lies within its page.
+ * Reads all pages but the content of overflow pages. */
+MUST_CHECK enum status page_file_check_trees(const char *path, uint64_t transaction,
+                                             struct err *err);
+/* Call `each` with every branch and leaf page of every tree; reads branches only. */
+MUST_CHECK enum status page_file_each_tree_page(const char *path, uint64_t transaction,
+                                                void (*each)(void *context, uint64_t page),
+                                                void *context, struct err *err);

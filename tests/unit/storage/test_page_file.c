@@ -190,6 +190,100 @@ static void a_table_whose_root_is_overwritten_is_refused(void **state)
     assert_true(refused >= 3); /* the directory of tables, and the roots of those with rows */
 }
 
+/* ---- deeper ---- */
+
+struct whole {
+    size_t len;
+    uint8_t *bytes;
+    int fd;
+};
+
+static struct whole read_whole(const struct fixture *f)
+{
+    struct whole w = {0};
+    struct stat st;
+    char path[128];
+
+    path_of(f, path);
+    w.fd = open(path, O_RDWR);
+    assert_true(w.fd >= 0);
+    assert_int_equal(fstat(w.fd, &st), 0);
+    w.len = (size_t)st.st_size;
+    w.bytes = malloc(w.len);
+    assert_non_null(w.bytes);
+    assert_int_equal(pread(w.fd, w.bytes, w.len, 0), w.len);
+    return w;
+}
+
+static void count_page(void *context, uint64_t page)
+{
+    assert_true(page >= 2);
+    ++*(unsigned *)context;
+}
+
+static void each_page_of_a_sound_file_is_in_order(void **state)
+{
+    struct fixture *f = *state;
+    struct page_file_facts facts;
+    struct err err = {0};
+    unsigned pages = 0;
+    char path[128];
+
+    fill_and_close(f);
+    path_of(f, path);
+    assert_int_equal(check(f, &facts, &err), STATUS_OK);
+    if (page_file_check_trees(path, facts.transaction, &err) != STATUS_OK)
+        fail_msg("%s", err.text);
+    assert_int_equal(page_file_each_tree_page(path, facts.transaction, count_page, &pages, &err),
+                     STATUS_OK);
+    assert_true(pages > 20 && pages < facts.last_page);
+    assert_int_equal(page_file_check_trees(path, facts.transaction - 2, &err), STATUS_MISMATCH);
+}
+
+/* Bits, bytes and whole pages: every answer is a status, and most damage is seen. */
+static void a_file_bent_anywhere_crashes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct page_file_facts facts;
+    struct prng prng;
+    struct err err = {0};
+    struct whole w;
+    unsigned pages = 0, seen = 0;
+    char path[128];
+
+    fill_and_close(f);
+    path_of(f, path);
+    assert_int_equal(check(f, &facts, &err), STATUS_OK);
+    w = read_whole(f);
+    prng_seed(&prng, 7);
+    for (unsigned round = 0; round < 3000; round++) {
+        size_t page = 2 + prng_below(&prng, w.len / 4096 - 2);
+        size_t at = page * 4096 + prng_below(&prng, round % 2 ? 64 : 4096), len = 1;
+        uint8_t bent[4096];
+        enum status s;
+
+        memcpy(bent, w.bytes + at, 1);
+        bent[0] ^= (uint8_t)(1 << prng_below(&prng, 8));
+        if (round % 50 == 0) {
+            at = page * 4096;
+            len = sizeof(bent);
+            for (size_t i = 0; i < len; i++)
+                bent[i] = (uint8_t)prng_next(&prng);
+        }
+        assert_int_equal(pwrite(w.fd, bent, len, (off_t)at), len);
+        s = page_file_check_trees(path, facts.transaction, &err);
+        assert_true(s == STATUS_OK || s == STATUS_CORRUPT);
+        seen += s == STATUS_CORRUPT;
+        s = page_file_each_tree_page(path, facts.transaction, count_page, &pages, &err);
+        assert_true(s == STATUS_OK || s == STATUS_CORRUPT);
+        assert_int_equal(pwrite(w.fd, w.bytes + at, len, (off_t)at), len);
+    }
+    assert_true(seen > 100);
+    assert_int_equal(page_file_check_trees(path, facts.transaction, &err), STATUS_OK);
+    close(w.fd);
+    free(w.bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +293,8 @@ int main(void)
         STORE_TEST(garbage_is_refused),
         STORE_TEST(bent_metas_crash_nothing),
         STORE_TEST(a_table_whose_root_is_overwritten_is_refused),
+        STORE_TEST(each_page_of_a_sound_file_is_in_order),
+        STORE_TEST(a_file_bent_anywhere_crashes_nothing),
     };
 
     return cmocka_run_group_tests_name("storage/page_file", tests, NULL, NULL);

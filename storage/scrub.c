@@ -1,0 +1,277 @@
+/*
+ * scrub: portion by portion: take the writer's lock, learn from LMDB's free list which pages are
+ * free and from the trees' branches which are in use, write zeros, let the writer in again.
+ *
+ * Why this is safe. While we hold the writer's lock nobody changes a page. A page that transaction
+ * T freed is seen by nobody whose snapshot is T or later, so it is overwritten only where every
+ * reader is that far, and only once a later commit has replaced the meta page of T - 1 too: the
+ * content that either meta page leads to is never touched. So the pages that the last commit freed
+ * are left; they are of the trees of the commit before, and only their unused middle is cleared.
+ * The unused middle of a page is looked at by nobody. A crash in between leaves some zeros less.
+ *
+ * Pages are told apart by the trees and the free list, never by what they contain: a body is the
+ * sender's, and may look like a page.
+ */
+#include "storage/scrub.h"
+
+#include "storage/page_file.h"
+#include "storage/txn.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define FREE_LIST_DBI 0
+#define PORTION_PAGES 16384
+#define PAGE_MAX_BYTES 65536
+#define HEADER_BYTES 16
+#define FIRST_DATA_PAGE 2
+
+enum page_use { PAGE_OTHER, PAGE_IN_TREE, PAGE_FREE, PAGE_HELD };
+
+struct scrubber {
+    struct store *store;
+    MDB_txn *snapshot; /* of what is committed, while the writer's lock is held */
+    size_t last;       /* the snapshot's transaction */
+    size_t oldest;     /* the oldest reader's */
+    size_t page_bytes;
+    uint64_t from, to; /* the portion */
+    uint8_t *uses;     /* of the portion's pages: enum page_use */
+    uint64_t held;
+    uint8_t page[PAGE_MAX_BYTES];
+};
+
+/* ---- who looks at what ---- */
+
+/* Lines are "pid thread transaction", the last "-" where the slot is idle. */
+static int note_reader(const char *line, void *context)
+{
+    struct scrubber *scrubber = context;
+    size_t transaction;
+
+    if (sscanf(line, "%*d %*x %zu", &transaction) == 1 && transaction < scrubber->oldest)
+        scrubber->oldest = transaction;
+    return 0;
+}
+
+static void note_use(struct scrubber *scrubber, uint64_t page, enum page_use use)
+{
+    if (page >= scrubber->from && page < scrubber->to)
+        scrubber->uses[page - scrubber->from] = (uint8_t)use;
+}
+
+static void note_tree_page(void *context, uint64_t page)
+{
+    note_use(context, page, PAGE_IN_TREE);
+}
+
+/* A row of the free list: the transaction that freed them; how many, and which. */
+static enum status note_free_row(struct scrubber *scrubber, MDB_val key, MDB_val row)
+{
+    size_t transaction, count, page;
+    const uint8_t *at = row.mv_data;
+    enum page_use use;
+
+    if (key.mv_size != sizeof(transaction) || row.mv_size < sizeof(count))
+        return STATUS_CORRUPT;
+    memcpy(&transaction, key.mv_data, sizeof(transaction));
+    memcpy(&count, at, sizeof(count));
+    if (count > row.mv_size / sizeof(page) - 1)
+        return STATUS_CORRUPT;
+    use = transaction > scrubber->oldest  ? PAGE_HELD
+          : transaction == scrubber->last ? PAGE_OTHER
+                                          : PAGE_FREE;
+    for (size_t i = 0; i < count; i++) {
+        at += sizeof(page);
+        memcpy(&page, at, sizeof(page));
+        note_use(scrubber, page, use);
+    }
+    return STATUS_OK;
+}
+
+static enum status note_free_pages(struct scrubber *scrubber)
+{
+    MDB_cursor *cursor;
+    MDB_val key, row;
+    enum status s = STATUS_OK;
+    int rc = mdb_cursor_open(scrubber->snapshot, FREE_LIST_DBI, &cursor);
+
+    if (rc != 0)
+        return status_of_lmdb(rc);
+    while (s == STATUS_OK && (rc = mdb_cursor_get(cursor, &key, &row, MDB_NEXT)) == 0)
+        s = note_free_row(scrubber, key, row);
+    mdb_cursor_close(cursor);
+    return s != STATUS_OK || rc == MDB_NOTFOUND ? s : status_of_lmdb(rc);
+}
+
+/* Nobody commits while we hold the lock, so both meta pages stay what they are. */
+static enum status note_tree_pages(struct scrubber *scrubber, size_t transaction)
+{
+    char path[PATH_MAX];
+    enum status s;
+
+    (void)snprintf(path, sizeof(path), "%s/data.mdb", scrubber->store->path); /* it was opened */
+    s = page_file_each_tree_page(path, transaction, note_tree_page, scrubber, NULL);
+    return s == STATUS_MISMATCH ? STATUS_IO : s;
+}
+
+/* What the portion's pages are. Those behind the last page belong to nobody: a transaction that
+ * failed may have written there. */
+static enum status note_uses(struct scrubber *scrubber)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    enum status s;
+
+    (void)mdb_env_info(scrubber->store->env, &info); /* fail only without an environment */
+    (void)mdb_env_stat(scrubber->store->env, &stat);
+    scrubber->page_bytes = stat.ms_psize;
+    scrubber->last = scrubber->oldest = mdb_txn_id(scrubber->snapshot);
+    (void)mdb_reader_list(scrubber->store->env, note_reader, scrubber);
+    for (uint64_t page = scrubber->from; page < scrubber->to; page++)
+        note_use(scrubber, page, page > info.me_last_pgno ? PAGE_FREE : PAGE_OTHER);
+    s = note_free_pages(scrubber);
+    if (s == STATUS_OK)
+        s = note_tree_pages(scrubber, scrubber->last - 1);
+    return s == STATUS_OK ? note_tree_pages(scrubber, scrubber->last) : s;
+}
+
+/* ---- zeros ---- */
+
+static enum status zero_range(struct scrubber *scrubber, int fd, uint64_t page, size_t from,
+                              size_t to)
+{
+    size_t len = to - from;
+    size_t i = from;
+
+    while (i < to && scrubber->page[i] == 0)
+        i++;
+    if (i == to)
+        return STATUS_OK;
+    memset(scrubber->page + from, 0, len);
+    if (pwrite(fd, scrubber->page + from, len, (off_t)(page * scrubber->page_bytes + from)) !=
+        (ssize_t)len)
+        return errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO;
+    return STATUS_OK;
+}
+
+static enum status scrub_page(struct scrubber *scrubber, int fd, uint64_t page)
+{
+    size_t whole = scrubber->page_bytes;
+    uint16_t lower, upper;
+    ssize_t n = pread(fd, scrubber->page, whole, (off_t)(page * whole));
+
+    if (n < 0)
+        return STATUS_IO;
+    if ((size_t)n < whole)
+        return STATUS_OK; /* never written */
+    switch ((enum page_use)scrubber->uses[page - scrubber->from]) {
+    case PAGE_FREE:
+        return zero_range(scrubber, fd, page, 0, whole);
+    case PAGE_IN_TREE:
+        memcpy(&lower, scrubber->page + 12, sizeof(lower));
+        memcpy(&upper, scrubber->page + 14, sizeof(upper));
+        if (lower < HEADER_BYTES || lower > upper || upper > whole)
+            return STATUS_CORRUPT;
+        return zero_range(scrubber, fd, page, lower, upper);
+    case PAGE_HELD:
+        scrubber->held++;
+        return STATUS_OK;
+    case PAGE_OTHER: /* an overflow page in use */
+        return STATUS_OK;
+    }
+    return STATUS_OK;
+}
+
+static enum status scrub_portion(struct scrubber *scrubber)
+{
+    mdb_filehandle_t fd;
+    enum status s = note_uses(scrubber);
+
+    if (s != STATUS_OK)
+        return s;
+    (void)mdb_env_get_fd(scrubber->store->env, &fd); /* fails only without an environment */
+    for (uint64_t page = scrubber->from; s == STATUS_OK && page < scrubber->to; page++)
+        s = scrub_page(scrubber, fd, page);
+    if (s == STATUS_OK && fdatasync(fd) != 0)
+        s = STATUS_IO;
+    return s;
+}
+
+/* ---- portions ---- */
+
+static enum status file_pages(struct store *store, uint64_t *ret_pages)
+{
+    mdb_filehandle_t fd;
+    MDB_stat stat;
+    struct stat st;
+
+    (void)mdb_env_get_fd(store->env, &fd);
+    (void)mdb_env_stat(store->env, &stat);
+    if (fstat(fd, &st) != 0)
+        return STATUS_IO;
+    *ret_pages = (uint64_t)st.st_size / stat.ms_psize;
+    return STATUS_OK;
+}
+
+/* The writer's lock is a write transaction that writes nothing. Its snapshot is a reader of ours,
+ * begun by hand: the free list is shown to readers only. */
+static enum status locked_portion(struct scrubber *scrubber, uint64_t *ret_pages)
+{
+    struct txn *lock;
+    enum status s = txn_write(scrubber->store, 0, 0, &lock);
+    int rc;
+
+    if (s != STATUS_OK)
+        return s;
+    rc = mdb_txn_begin(scrubber->store->env, NULL, MDB_RDONLY, &scrubber->snapshot);
+    s = status_of_lmdb(rc);
+    if (s == STATUS_OK) {
+        s = scrub_portion(scrubber);
+        if (s == STATUS_OK)
+            s = file_pages(scrubber->store, ret_pages);
+        mdb_txn_abort(scrubber->snapshot);
+    }
+    txn_abort(lock);
+    return s;
+}
+
+/* So that the meta page from before the last change is replaced. */
+static enum status commit_once_more(struct store *store)
+{
+    struct txn *txn;
+    enum status s = txn_write(store, 0, 0, &txn);
+
+    if (s != STATUS_OK)
+        return s;
+    txn_bump_generation(txn);
+    s = txn_commit(txn);
+    if (s != STATUS_MAP_FULL)
+        return s;
+    s = store_grow(store);
+    return s == STATUS_OK ? commit_once_more(store) : s;
+}
+
+enum status store_scrub(struct store *store, uint64_t *ret_held)
+{
+    CLEANUP(freep) struct scrubber *scrubber = calloc(1, sizeof(*scrubber));
+    CLEANUP(freep) uint8_t *uses = calloc(1, PORTION_PAGES);
+    uint64_t pages = FIRST_DATA_PAGE + 1;
+    enum status s;
+
+    *ret_held = 0;
+    if (scrubber == NULL || uses == NULL)
+        return STATUS_NO_MEMORY;
+    scrubber->store = store;
+    scrubber->uses = uses;
+    s = commit_once_more(store);
+    for (uint64_t from = FIRST_DATA_PAGE; s == STATUS_OK && from < pages; from += PORTION_PAGES) {
+        scrubber->from = from;
+        scrubber->to = from + PORTION_PAGES;
+        s = locked_portion(scrubber, &pages);
+    }
+    *ret_held = scrubber->held;
+    return s;
+}
