@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "storage/data_dir.h"
+#include "storage/fault.h"
 #include "storage/txn.h"
 
 #include <dirent.h>
@@ -89,7 +90,8 @@ static int next_batch(struct copy *copy)
 
 static int copy_row(struct copy *copy, enum table table, MDB_val *key, MDB_val *row)
 {
-    int rc = mdb_put(copy->to, copy->dbis[table], key, row, MDB_APPEND);
+    int rc = fault_here() == STATUS_OK ? mdb_put(copy->to, copy->dbis[table], key, row, MDB_APPEND)
+                                       : EIO;
 
     copy->batch_bytes += key->mv_size + row->mv_size;
     copy->done++;

@@ -1,6 +1,7 @@
 /* backup: a copy that opens like the store, without a byte of what was erased; and the way back. */
 #include "base/random.h"
 #include "storage/check.h"
+#include "storage/fault.h"
 #include "temporary_store.h"
 
 #include <sys/stat.h>
@@ -235,6 +236,34 @@ static void what_a_cut_short_backup_left_is_replaced(void **state)
     remove_place(&place);
 }
 
+static bool has_store(const struct place *place)
+{
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/store", place->dir);
+    return access(path, F_OK) == 0;
+}
+
+static void a_backup_that_fails_anywhere_is_none(void **state)
+{
+    struct temporary_store *t = *state;
+    struct place place = place_of(t, "backup");
+    bool has_fired = true;
+
+    fill(t, 5);
+    for (unsigned nth = 1; has_fired; nth++) {
+        struct err err = {0};
+        fault_arm(nth, STATUS_IO);
+        enum status s = store_backup(t->store, place.dir, NULL, NULL, &err);
+        has_fired = fault_disarm();
+        assert_int_equal(s, has_fired ? STATUS_IO : STATUS_OK);
+        assert_int_equal(has_store(&place), !has_fired);
+        assert_int_equal(err.text[0] != '\0', has_fired);
+    }
+    assert_copy_is_same(t, &place, STORE_READ_ONLY);
+    remove_place(&place);
+}
+
 static void a_backup_restores_to_the_same_rows(void **state)
 {
     struct temporary_store *t = *state;
@@ -286,6 +315,7 @@ int main(void)
         ON_STORE(nothing_erased_is_in_a_backup),
         ON_STORE(a_backup_goes_only_into_an_empty_directory),
         ON_STORE(what_a_cut_short_backup_left_is_replaced),
+        ON_STORE(a_backup_that_fails_anywhere_is_none),
         ON_STORE(a_backup_restores_to_the_same_rows),
         ON_STORE(restore_refuses_a_store_in_use_and_one_that_exists),
         ON_STORE(what_is_no_backup_is_not_restored),
