@@ -224,7 +224,6 @@ static void put_revision(struct step *step, struct revision *revision, struct by
     revision->event_count = (uint16_t)change_count;
     raise_events(step, revision, changes, change_count, &revision->first_event);
     record_put(step->txn, revision, previous_key);
-    counter_add(step->txn, COUNTER_ACCEPTED, 1);
     keep_outcome(step, ITEM_STORED, revision);
 }
 

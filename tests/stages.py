@@ -203,8 +203,29 @@ def e2e_asan():
     return pytest_folder("tests/e2e", "build-asan", 1200, SANITIZERS)
 
 
+def suite(script, timeout_s):
+    """A suite that others wrote: the script ends with "N passed, N failed" and names what failed."""
+    status, output = run([script], timeout_s)
+    found = re.search(r"^(\d+) passed, (\d+) failed$", output, re.MULTILINE)
+    if not found:
+        raise StageError(f"{script}: exit status {status}\n{output}")
+    results = Results(passed=int(found[1]), failed=int(found[2]))
+    if results.failed:
+        results.failures.append((script, output))
+    elif status != 0:
+        results.fail(script, output)
+    return results
+
+
+def conformance():
+    results = Results()
+    for script in sorted((ROOT / "tests/conformance").glob("run-*")):
+        results.add(suite(script, 300))
+    return results
+
+
 def crash():
-    return tap_script("tests/crash/run", 600)
+    return tap_script("tests/crash", 600)
 
 
 def container():
@@ -216,6 +237,7 @@ STAGES = [
     ("build", build, None),
     ("rules", rules, None),
     ("unit", unit, "build"),
+    ("conformance", conformance, "build"),
     ("build-asan", build_asan, None),
     ("unit-asan", unit_asan, "build-asan"),
     ("e2e", e2e, "build"),
