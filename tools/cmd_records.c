@@ -304,6 +304,8 @@ int records_erase(struct tool *tool, const struct args *args)
     output_bool(tool->out, "erased", true);
     output_number(tool->out, "revisions", visit.erased);
     output_item_end(tool->out);
-    output_note(tool->out, "\nBackups made before still hold it.\n");
+    output_note(tool->out,
+                "\nBackups made before still hold it; old copies of pages in the store's file do "
+                "until their space is used again. A new backup holds nothing of it.\n");
     return DONE;
 }

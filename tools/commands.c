@@ -498,8 +498,10 @@ const struct command COMMANDS[] = {
      RECORDS_LIST,
      records_export},
     {"records", "erase", "remove a record's content for good",
-     "Its payloads leave records, events, deliveries and logs, overwritten in place; that a record "
-     "was there stays known. Backups made before still hold them.",
+     "Its payloads leave records, events, deliveries and logs; that a record was there stays "
+     "known. "
+     "Backups made before still hold them, and old copies of pages in the store's file do until "
+     "their space is used again; a new backup holds nothing of them.",
      RECORD_ID, RECORDS_ERASE, records_erase},
 
     {"endpoints",
