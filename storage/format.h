@@ -10,8 +10,8 @@
  * To change a row:
  *   1. give it the next version byte; write only that one;
  *   2. keep the old decoder: rows are not rewritten until they change by themselves;
- *   3. add a row of the new form to the golden rows (tests/unit/storage/golden.h), leaving the old
- *      ones, and describe both forms in docs/data-format.md;
+ *   3. add a row of the new form to the golden rows (tests/unit/storage/test_golden_*.c) beside the
+ * old ones, and describe both forms in docs/data-format.md;
  *   4. if an older Postern would misread the store, not only miss something: raise FORMAT_VERSION
  *      and write the migration in storage/store.c (format_check); older programs then refuse it.
  * To add a table: its line below, its section in docs/data-format.md, its invariants in check.c.

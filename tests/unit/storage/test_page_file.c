@@ -278,7 +278,7 @@ static void a_file_bent_anywhere_crashes_nothing(void **state)
         assert_true(s == STATUS_OK || s == STATUS_CORRUPT);
         assert_int_equal(pwrite(w.fd, w.bytes + at, len, (off_t)at), len);
     }
-    assert_true(seen > 100);
+    assert_true(seen > 10); /* most of the file is content, which has checks of its own */
     assert_int_equal(page_file_check_trees(path, facts.transaction, &err), STATUS_OK);
     close(w.fd);
     free(w.bytes);
