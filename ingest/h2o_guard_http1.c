@@ -127,6 +127,7 @@ static void expect_body(struct connection *connection, h2o_req_t *req, const str
                         struct phr_header *headers, size_t *num_headers)
 {
     const struct http_server_options *options = &connection->loop->server->options;
+    connection->has_spoken = true;
     if (f->lengths != 0 && f->length > options->body_bytes_max)
         refuse_body(connection, REFUSAL_TOO_LARGE, headers, num_headers, f->length_index);
     else if (f->lengths != 0 && !connection_could_hold(connection, f->length))
@@ -162,11 +163,6 @@ int phr_parse_request(const char *buf, size_t len, const char **method, size_t *
         return refuse_head(connection, req, REFUSAL_BAD_REQUEST, len, minor_version, num_headers);
     expect_body(connection, req, &f, headers, num_headers);
     return ret;
-}
-
-ssize_t phr_decode_chunked(struct phr_chunked_decoder *decoder, char *buf, size_t *bufsz)
-{
-    return GUARD_REAL(phr_decode_chunked)(decoder, buf, bufsz);
 }
 
 int h2o_http2_handle_upgrade(h2o_req_t *req, struct timeval connected_at)

@@ -191,6 +191,7 @@ static void request_begin(struct connection *connection, h2o_req_t *req, bool ha
     h2o_http2_stream_t *stream = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, req);
     struct request *request = request_new(connection, req);
 
+    connection->has_spoken = true;
     request->stream_id = stream->stream_id;
     streams->ids[streams->count] = stream->stream_id;
     streams->requests[streams->count++] = request;

@@ -122,7 +122,7 @@ class Wire:
         self.goaways = []  # (last stream, code)
         self.frames = []   # (kind, flags, stream, payload) of other kinds
         self.decoder = hpack.Decoder()
-        self.has_settings = False
+        self.is_http2 = h2
         if h2:
             self.send(PREFACE + (first or settings()))
 
@@ -176,7 +176,7 @@ class Wire:
             self.sock.settimeout(max(0.01, end - time.monotonic()))
             try:
                 self.read_some()
-                if self.has_settings:
+                if self.is_http2:
                     self.take_frames()
                 else:
                     self.input = self.input[-65536:]
@@ -220,7 +220,6 @@ class Wire:
             self.take(kind, flags, stream, payload)
 
     def take(self, kind, flags, stream, payload):
-        self.has_settings = True
         answer = self.streams.setdefault(stream, Answer()) if stream else None
         if kind == HEADERS:
             for name, value in self.decoder.decode(payload):
