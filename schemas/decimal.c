@@ -10,6 +10,8 @@
  */
 #include "schemas/decimal.h"
 
+#include "base/must.h"
+
 #define U64_DIGITS 20      /* of UINT64_MAX */
 #define WORD_DIGITS_MAX 18 /* a divisor of so many leaves room for one more digit in 64 bits */
 #define LONG_DIGITS_MAX 2000
@@ -171,6 +173,7 @@ static bool divides_in_words(const struct decimal *number, size_t zeros,
 
     for (size_t i = 0; i < divisor->digit_count; i++)
         by = by * 10 + next_digit(&by_digits);
+    must(by > 0); /* it has significant digits */
     for (size_t i = 0; i < number->digit_count + zeros; i++)
         remainder = (remainder * 10 + next_digit(&digits)) % by;
     return remainder == 0;
