@@ -83,7 +83,7 @@ bool is_relative_json_pointer(struct bytes text)
         size_t first = ++at;
         while (at < text.len && text.data[at] >= '0' && text.data[at] <= '9')
             at++;
-        if (at == first || text.data[first] == '0')
+        if (at == first || (at - first > 1 && text.data[first] == '0'))
             return false;
     }
     if (at + 1 == text.len && text.data[at] == '#')

@@ -8,6 +8,7 @@
 #include "schemas/format_kinds.h"
 
 #include <idn2.h>
+#include <strings.h>
 
 #define HOST_BYTES_MAX 253
 #define LABEL_BYTES_MAX 63
@@ -29,14 +30,9 @@ static bool is_ascii(struct bytes text)
 
 /* --- labels ---------------------------------------------------------------------------------- */
 
-static bool has_hyphens_34(struct bytes label)
-{
-    return label.len >= 4 && label.data[2] == '-' && label.data[3] == '-';
-}
-
 static bool is_a_label(struct bytes label)
 {
-    return has_hyphens_34(label) && (label.data[0] | 0x20) == 'x' && (label.data[1] | 0x20) == 'n';
+    return label.len >= 4 && strncasecmp((const char *)label.data, "xn--", 4) == 0;
 }
 
 /* As libidn2 wants it: terminated; A-labels in lower case. */
@@ -67,9 +63,7 @@ static bool is_ascii_label(struct bytes label)
         if (!is_alnum(label.data[i]) && label.data[i] != '-')
             return false;
     }
-    if (is_a_label(label))
-        return is_registrable(label, true);
-    return !has_hyphens_34(label);
+    return !is_a_label(label) || is_registrable(label, true);
 }
 
 static bool is_label(struct bytes label)
@@ -222,7 +216,7 @@ static bool is_address_literal(struct bytes text)
     struct bytes inner = bytes_of(text.data + 1, text.len - 2);
     if (text.data[text.len - 1] != ']')
         return false;
-    if (inner.len > 5 && memcmp(inner.data, "IPv6:", 5) == 0)
+    if (inner.len > 5 && strncasecmp((const char *)inner.data, "IPv6:", 5) == 0)
         return is_ipv6(bytes_of(inner.data + 5, inner.len - 5));
     return is_ipv4(inner);
 }

@@ -237,10 +237,11 @@ static bool is_expression(struct bytes text)
     return true;
 }
 
+/* RFC 6570 section 2.1, with erratum 6937: the apostrophe is a literal. */
 static bool is_template_literal(uint32_t c)
 {
-    if (c <= 0x20 || c == 0x7F || c == '"' || c == '\'' || c == '%' || c == '<' || c == '>' ||
-        c == '\\' || c == '^' || c == '`' || c == '{' || c == '|' || c == '}')
+    if (c <= 0x20 || c == 0x7F || c == '"' || c == '%' || c == '<' || c == '>' || c == '\\' ||
+        c == '^' || c == '`' || c == '{' || c == '|' || c == '}')
         return false;
     return c < 0x80 || is_ucschar(c) || is_iprivate(c);
 }

@@ -311,11 +311,10 @@ static bool check_member(struct schema_run *run, const struct frame *frame,
 static void report_required(struct schema_run *run, const struct frame *frame,
                             const struct member_rules *rules)
 {
-    for (uint32_t i = 0; i <= rules->slot_mask; i++) {
-        const struct member_rule *rule = &rules->slots[i];
-        if (rule->is_used && rule->is_required &&
-            json_member_bytes(run->doc, frame->node, rule->name) == JSON_NONE)
-            report_missing(run, frame, rule->name, (struct bytes){0});
+    uint32_t cost = 1 + run->doc->nodes[frame->node].count / 16;
+    for (uint32_t i = 0; i < rules->required_count && run_spend(run, cost); i++) {
+        if (json_member_bytes(run->doc, frame->node, rules->required[i]) == JSON_NONE)
+            report_missing(run, frame, rules->required[i], (struct bytes){0});
     }
 }
 

@@ -424,9 +424,11 @@ static void fill_required(struct body *b, struct member_rules *rules)
                               : keep_names(b, b->at[KEYWORD_REQUIRED], &count);
     for (uint32_t i = 0; names && i < count; i++) {
         struct member_rule *rule = rule_for(rules, names[i]);
-        rules->required_count += rule->is_required ? 0 : 1;
+        if (!rule->is_required)
+            names[rules->required_count++] = names[i];
         rule->is_required = true;
     }
+    rules->required = names;
 }
 
 static void fill_named(struct body *b, struct member_rules *rules, enum keyword keyword)

@@ -157,6 +157,7 @@ struct pattern_rule {
 struct member_rules {
     struct member_rule *slots; /* open addressing, linear probing; NULL: no names */
     uint32_t slot_mask;
+    const struct bytes *required; /* in the schema's order, for messages */
     uint32_t required_count;
     uint32_t pattern_count;
     const struct pattern_rule *patterns;

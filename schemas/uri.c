@@ -8,7 +8,7 @@
 static struct bytes take_until(struct bytes *rest, const char *stops)
 {
     size_t len = 0;
-    while (len < rest->len && !strchr(stops, rest->data[len]))
+    while (len < rest->len && (!rest->data[len] || !strchr(stops, rest->data[len])))
         len++;
     struct bytes taken = bytes_of(rest->data, len);
     *rest = bytes_of(rest->data + len, rest->len - len);

@@ -15,7 +15,6 @@
 #include <stdio.h>
 
 #define REMOTE_URI "http://localhost:1234/"
-#define FILE_BYTES_MAX (16 * 1024 * 1024)
 #define REMOTES_MAX 1024
 #define FILES_MAX 4096
 
@@ -145,13 +144,28 @@ static void run_group(const char *path, const struct json_doc *doc, uint32_t gro
     schema_free(schema);
 }
 
+/* Strict JSON has no repeated names; some of the suite's files repeat "description". The second is
+ * renamed, so that the file can be read. */
+static enum status scan_suite(struct buf *text, struct json_doc *doc, struct json_fault *fault)
+{
+    enum status status = json_scan(doc, buf_bytes(text), fault);
+    for (int i = 0; i < 1000 && status == STATUS_INVALID; i++) {
+        size_t name = fault->offset + (text->data[fault->offset] == '"');
+        if (!strstr(fault->detail, "duplicate") || name >= text->len || text->data[name] == '_')
+            break;
+        text->data[name] = '_';
+        status = json_scan(doc, buf_bytes(text), fault);
+    }
+    return status;
+}
+
 static void run_file(const char *path)
 {
     CLEANUP(buf_fini) struct buf text = {0};
     CLEANUP(json_doc_fini) struct json_doc doc = {0};
-    struct err err = {0};
-    if (json_read_file(path, FILE_BYTES_MAX, &text, &doc, &err) != STATUS_OK) {
-        printf("FAILED %s\n", err.text);
+    struct json_fault fault = {0};
+    if (!read_text(path, &text) || scan_suite(&text, &doc, &fault) != STATUS_OK) {
+        printf("FAILED %s: line %zu: %s\n", path, fault.line, fault.detail);
         suite.failed++;
         return;
     }
