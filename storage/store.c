@@ -378,7 +378,16 @@ enum status store_reopen(struct store *store, uint64_t failed_epoch)
     return status_is_fault(s) || s == STATUS_OK ? s : STATUS_IO;
 }
 
-/* ---- stat ---- */
+/* ---- looking at it ---- */
+
+enum status txn_check_pages(struct txn *txn, struct err *err)
+{
+    char data[PATH_MAX];
+
+    must(!txn->is_write);
+    (void)snprintf(data, sizeof(data), "%s/data.mdb", txn->store->path); /* it was opened */
+    return page_file_check_trees(data, mdb_txn_id(txn->lmdb), err);
+}
 
 static enum status stat_tables(struct txn *txn, struct store_stat *stat)
 {

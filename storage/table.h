@@ -85,6 +85,10 @@ enum status txn_fault(struct txn *txn, enum status status);
  * memory, which sticks. */
 struct bytes txn_keep(struct txn *txn, struct bytes view);
 bool txn_is_write(const struct txn *txn);
+/* Are all pages of the reader's snapshot what they should be? Reads the file past LMDB, which would
+ * follow a damaged page anywhere. STATUS_CORRUPT: `err` says which page. STATUS_MISMATCH: the
+ * snapshot is no longer among the last two commits; begin again with a new reader. */
+MUST_CHECK enum status txn_check_pages(struct txn *txn, struct err *err);
 
 /* The next number of a kind that is never reused, from 1, kept in `meta` ("next_endpoint"). 0: a
  * fault stuck. */

@@ -284,6 +284,36 @@ static void a_file_bent_anywhere_crashes_nothing(void **state)
     free(w.bytes);
 }
 
+static void a_page_that_is_damaged_under_an_open_store_is_found(void **state)
+{
+    struct fixture *f = *state;
+    static const uint8_t zeros[16];
+    struct page_file_facts facts;
+    struct err err = {0};
+    unsigned found = 0;
+    struct txn *txn;
+    struct whole w;
+
+    fill_and_close(f);
+    assert_int_equal(check(f, &facts, &err), STATUS_OK);
+    fixture_open(f);
+    w = read_whole(f);
+    txn = fixture_read(f);
+    if (txn_check_pages(txn, &err) != STATUS_OK)
+        fail_msg("%s", err.text);
+    for (size_t page = 2; page < w.len / facts.page_bytes; page++) {
+        off_t at = (off_t)(page * facts.page_bytes);
+
+        assert_int_equal(pwrite(w.fd, zeros, sizeof(zeros), at), sizeof(zeros));
+        found += txn_check_pages(txn, &err) == STATUS_CORRUPT;
+        assert_int_equal(pwrite(w.fd, w.bytes + at, sizeof(zeros), at), sizeof(zeros));
+    }
+    assert_true(found > 30); /* each in use, first ones of several; the others are free */
+    txn_abort(txn);
+    close(w.fd);
+    free(w.bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +325,7 @@ int main(void)
         STORE_TEST(a_table_whose_root_is_overwritten_is_refused),
         STORE_TEST(each_page_of_a_sound_file_is_in_order),
         STORE_TEST(a_file_bent_anywhere_crashes_nothing),
+        STORE_TEST(a_page_that_is_damaged_under_an_open_store_is_found),
     };
 
     return cmocka_run_group_tests_name("storage/page_file", tests, NULL, NULL);
