@@ -254,7 +254,7 @@ enum status store_backup(struct store *store, const char *dir,
                          void (*progress)(void *context, uint64_t done, uint64_t all),
                          void *context, struct err *err)
 {
-    struct place place;
+    struct place place = {0};
     enum status s = place_of(dir, &place, err);
 
     if (s == STATUS_OK)
@@ -299,7 +299,7 @@ static enum status restore(const char *backup_dir, const struct place *place, st
 
 enum status store_restore(const char *backup_dir, const char *data_dir, struct err *err)
 {
-    struct place place;
+    struct place place = {0};
     enum status s = place_of(data_dir, &place, err);
 
     if (s == STATUS_OK)

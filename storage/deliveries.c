@@ -53,7 +53,7 @@ enum status delivery_page_next(struct txn *txn, int64_t since_ms, int64_t until_
     if (until_ms > 0 && (uuid_is_zero(&until) || uuid_compare(&limit, &until) < 0))
         until = limit;
     s = table_cursor_open_before(&c, txn, TABLE_DELIVERIES,
-                                 is_open ? (struct bytes){0} : delivery_key(&until));
+                                 is_open ? bytes_of(NULL, 0) : delivery_key(&until));
     if (s != STATUS_OK && s != STATUS_CORRUPT)
         return s;
     if (c.key.len != DELIVERY_KEY_BYTES)
@@ -148,7 +148,7 @@ bool outbox_has_delivered(struct txn *txn, uint32_t endpoint, uint64_t sequence)
     struct bytes bits;
 
     delivered_key(endpoint, sequence, key);
-    return delivered_get(txn, bytes_of(key, sizeof key), &bits) == STATUS_OK &&
+    return delivered_get(txn, bytes_of(key, sizeof key), &bits) == STATUS_OK && bits.data != NULL &&
            (bits.data[delivered_index(sequence)] & delivered_mask(sequence));
 }
 

@@ -68,7 +68,7 @@ static enum status page_next(struct txn *txn, enum table table, int64_t since_ms
     CLEANUP(table_cursor_close) struct table_cursor c = {0};
     struct uuid since = uuid_first_at(since_ms > 0 ? since_ms : 0);
     struct bytes until =
-        uuid_is_zero(inout_before) ? (struct bytes){0} : bytes_of(inout_before->bytes, UUID_BYTES);
+        uuid_is_zero(inout_before) ? bytes_of(NULL, 0) : bytes_of(inout_before->bytes, UUID_BYTES);
     enum status s = table_cursor_open_before(&c, txn, table, until);
 
     if (s != STATUS_OK && s != STATUS_CORRUPT)

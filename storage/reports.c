@@ -46,9 +46,9 @@ static int64_t period_ms(enum report_every every)
     case REPORT_DAILY:
         return DAY_MS;
     case REPORT_WEEKLY:
-        return 7 * DAY_MS;
+        break;
     }
-    must(!"a period outside the enumeration");
+    return 7 * DAY_MS;
 }
 
 int64_t report_due_after(const struct report *report, int64_t after_ms)
@@ -155,7 +155,7 @@ enum status report_postpone(struct txn *txn, const struct uuid *id, int64_t next
 enum status report_next(struct txn *txn, struct uuid *inout_after, struct report *ret_report)
 {
     CLEANUP(table_cursor_close) struct table_cursor c = {0};
-    struct bytes from = uuid_is_zero(inout_after) ? (struct bytes){0} : report_key(inout_after);
+    struct bytes from = uuid_is_zero(inout_after) ? bytes_of(NULL, 0) : report_key(inout_after);
     enum status s = table_cursor_open(&c, txn, TABLE_REPORTS, from);
 
     if (s == STATUS_OK && from.len > 0 && bytes_equal(c.key, from))

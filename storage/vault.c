@@ -64,18 +64,16 @@ static enum status write_all(int fd, const uint8_t *data, size_t len)
     return STATUS_OK;
 }
 
-/* The folder's entry is on disk too: a lost key file would lose every secret. */
+/* The folder's entry is on disk too: a lost key file would lose every secret. `path` fits, or the
+ * file could not have been opened. */
 static enum status sync_folder_of(const char *path)
 {
-    CLEANUP(freep) char *folder = strdup(path);
-    char *slash;
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    int len = slash == NULL || slash == path ? 1 : (int)(slash - path);
 
-    if (folder == NULL)
-        return STATUS_NO_MEMORY;
-    slash = strrchr(folder, '/');
-    if (slash)
-        slash[slash == folder] = '\0'; /* "/key" lies in "/" */
-    CLEANUP(closep) int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    (void)snprintf(folder, sizeof folder, "%.*s", len, slash == NULL ? "." : path);
+    CLEANUP(closep) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return fd >= 0 && fsync(fd) == 0 ? STATUS_OK : STATUS_IO;
 }
 
