@@ -38,7 +38,7 @@
 #define ENDPOINT_BYTES_MAX (4U << 20) /* bodies held, one endpoint; one body may be larger */
 #define LOOK_MS 500                   /* a look at every queue at least so often */
 #define LOOKS_PER_MS 100              /* with more endpoints, looks keep a distance */
-#define READ_PAUSE_MS SECOND_MS       /* after the store could not be read */
+#define SHORT_PAUSE_MS SECOND_MS      /* after the store could not be read, or memory was short */
 #define STORE_PAUSE_MS 100            /* after a batch was not stored; doubles up to … */
 #define STORE_PAUSE_MAX_MS (5 * SECOND_MS)
 
@@ -61,6 +61,7 @@ struct dispatcher {
     uint32_t sending;
     size_t body_bytes;
     struct renderer renderer;
+    int64_t send_at_ms;   /* not before: we were short of memory or descriptors */
     int64_t last_look_ms; /* at every queue */
     bool is_look_wanted;  /* the store changed since */
 
@@ -156,6 +157,7 @@ static enum status refresh_targets(struct dispatcher *d, struct txn *txn)
     CLEANUP(freep) struct endpoint *endpoint = malloc(sizeof *endpoint);
     if (!endpoint)
         return STATUS_NO_MEMORY;
+    d->has_generation = false; /* until all of it was read */
     for (size_t i = 0; i < d->target_count; i++)
         d->targets[i]->is_live = false; /* a deleted one does not come up below */
     uint32_t number = 0;
@@ -202,6 +204,26 @@ static void leave_sending(struct dispatcher *d, struct transfer *transfer)
     atomic_store(&d->counts.in_flight, d->sending);
 }
 
+static void forget_transfer(struct dispatcher *d, struct transfer *transfer)
+{
+    flight_remove(&d->flight, transfer);
+    transfer->target->transfers--;
+    transfer->target->has_due = true; /* it, or the next of its lane */
+    transfer_free(transfer);
+}
+
+/* We are short of something ourselves: it costs the delivery no try, and nothing begins for a
+ * while. */
+static void on_unsent(struct dispatcher *d, struct transfer *transfer, int64_t now_ms)
+{
+    if (now_ms >= d->send_at_ms)
+        log_error("deliveries wait: not enough memory or descriptors");
+    d->send_at_ms = now_ms + SHORT_PAUSE_MS;
+    window_done(&transfer->target->window, WINDOW_NEUTRAL, now_ms);
+    forget_transfer(d, transfer);
+    d->has_news = true;
+}
+
 static void on_answer(struct post *post)
 {
     struct transfer *transfer = post->context;
@@ -210,6 +232,10 @@ static void on_answer(struct post *post)
     int64_t now_ms = clock_monotonic_ms(d->options.clock);
     transfer->duration_ms = (uint32_t)(now_ms - transfer->started_monotonic_ms);
     leave_sending(d, transfer);
+    if (post->is_unsent) {
+        on_unsent(d, transfer, now_ms);
+        return;
+    }
     window_done(&target->window, window_result_of(post->http_status), now_ms);
 
     struct answer answer = {post->http_status, post->retry_after_ms};
@@ -231,14 +257,6 @@ static void on_settled(struct batch *batch)
     /* Within the lock: once it is free, the loop may take the batch and end. */
     d->options.notify(d->options.context);
     pthread_mutex_unlock(&d->lock);
-}
-
-static void forget_transfer(struct dispatcher *d, struct transfer *transfer)
-{
-    flight_remove(&d->flight, transfer);
-    transfer->target->transfers--;
-    transfer->target->has_due = true; /* the next of its lane may be due now */
-    transfer_free(transfer);
 }
 
 /* Not stored: hand its transfers in again after a pause. */
@@ -521,27 +539,27 @@ static int64_t serve_all(struct dispatcher *d, struct txn *txn, int64_t now_ms, 
 }
 
 /* Returns how long to wait at most. */
-static int64_t send_due(struct dispatcher *d, bool is_woken, int64_t now_ms)
+static int64_t send_due(struct dispatcher *d, int64_t now_ms)
 {
     struct txn *txn;
     enum status status = txn_read(d->options.store, &txn);
-    int64_t wait_ms = READ_PAUSE_MS;
+    int64_t wait_ms = SHORT_PAUSE_MS;
     if (status == STATUS_OK) {
         status = refresh_targets(d, txn);
-        d->is_look_wanted |= is_woken;
         if (now_ms >= next_look_ms(d))
             look_at_all(d, now_ms);
         int64_t due_now_ms = due_clock_now(&d->due_clock, d->options.clock);
         if (status == STATUS_OK)
             wait_ms = serve_all(d, txn, now_ms, due_now_ms, &status);
+        if (status == STATUS_OK)
+            status = txn_status(txn); /* functions without a status of their own */
         txn_abort(txn);
     }
-    if (status != STATUS_OK) {
-        log_error("what is due for delivery could not be read",
-                  LOG_STR("reason", status_text(status)));
-        wait_ms = READ_PAUSE_MS;
-    }
-    return wait_ms;
+    if (status == STATUS_OK)
+        return wait_ms;
+    log_error("what is due for delivery could not be sent", LOG_STR("reason", status_text(status)));
+    d->send_at_ms = now_ms + SHORT_PAUSE_MS;
+    return SHORT_PAUSE_MS;
 }
 
 int64_t dispatcher_pass(struct dispatcher *d, bool is_woken)
@@ -550,8 +568,9 @@ int64_t dispatcher_pass(struct dispatcher *d, bool is_woken)
     d->has_news = false;
     take_settled(d, now_ms);
     int64_t wait_ms = LOOK_MS;
+    d->is_look_wanted |= is_woken;
     if (!d->is_stopping)
-        wait_ms = send_due(d, is_woken, now_ms);
+        wait_ms = now_ms < d->send_at_ms ? d->send_at_ms - now_ms : send_due(d, now_ms);
     submit_outcomes(d, now_ms);
     if (d->outcomes && d->submit_at_ms - now_ms < wait_ms)
         wait_ms = d->submit_at_ms - now_ms;

@@ -24,15 +24,16 @@
 #include "ingest/deliver/schedule.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <uv.h>
 
-#define CONNECTIONS_MAX 1024L /* open ones, idle or not; more than hosts, or the pool thrashes */
-#define CONNECT_TIMEOUT_MS 10000L
+#define CONNECTIONS_MAX 1024   /* open ones, idle or not; more than hosts, or the pool thrashes */
 #define PEER_SILENT_MS 20000U  /* sent data unacknowledged for so long: the peer is gone */
 #define CONNECTION_LIFE_S 600L /* so that a change of DNS or of a load balancer is followed */
 #define CALLS_KEPT 64          /* easy handles kept for the next post */
@@ -107,8 +108,12 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
                             &call->denied) != STATUS_OK)
         return CURL_SOCKET_BAD;
     int fd = socket(peer->family, peer->socktype | SOCK_CLOEXEC, peer->protocol);
-    if (fd < 0)
+    if (fd < 0) {
+        /* A family that this host does not speak is the receiver's affair: it has no address here.
+         */
+        call->post->is_unsent = errno != EAFNOSUPPORT && errno != EPROTONOSUPPORT;
         return CURL_SOCKET_BAD;
+    }
     unsigned silent_ms = PEER_SILENT_MS;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silent_ms, sizeof silent_ms);
     return fd;
@@ -197,7 +202,6 @@ static CURLcode call_set_constants(struct call *call)
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     SET(CURLOPT_PIPEWAIT, 1L);
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
-    SET(CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
     SET(CURLOPT_MAXLIFETIME_CONN, CONNECTION_LIFE_S);
     SET(CURLOPT_POST, 1L);
     return code;
@@ -215,6 +219,7 @@ static CURLcode call_set_post(struct call *call, struct post *post)
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)post->body.len);
     SET(CURLOPT_POSTFIELDS, (const char *)post->body.data);
     SET(CURLOPT_TIMEOUT_MS, (long)post->timeout_ms);
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)post->timeout_ms); /* slow to connect is not too slow */
     SET(CURLOPT_FRESH_CONNECT, post->is_new_connection ? 1L : 0L);
     return code;
 }
@@ -272,6 +277,7 @@ static enum status client_send(struct http_client *interface, struct post *post)
     call->header_bytes = call->body_bytes = 0;
     call->is_answered = call->is_cut = false;
     call->denied.text[0] = call->error[0] = '\0';
+    post->is_unsent = false;
     post->http_status = 0;
     post->retry_after_ms = RETRY_AFTER_NONE;
     post->response_bytes = 0;
@@ -316,8 +322,9 @@ static void complete(struct call *call, CURLcode code)
 {
     struct post *post = call->post;
     struct curl_client *client = call->client;
-    if (!call->is_answered)
-        post->http_status = 0;
+    /* Another address of the same host may have worked after the shortage. */
+    post->is_unsent =
+        (post->is_unsent && code == CURLE_COULDNT_CONNECT) || code == CURLE_OUT_OF_MEMORY;
     struct curl_header *header;
     if (call->is_answered &&
         curl_easy_header(call->easy, "Retry-After", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
@@ -412,6 +419,15 @@ static int watch_socket(CURL *easy, curl_socket_t socket, int what, void *contex
     return uv_poll_start(&watch->poll, events, on_socket) ? -1 : 0;
 }
 
+/* A quarter of what this process may open: the rest is for those who send to us. */
+static long connections_max(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur / 4 > CONNECTIONS_MAX)
+        return CONNECTIONS_MAX;
+    return limit.rlim_cur >= 4 ? (long)(limit.rlim_cur / 4) : 1;
+}
+
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
 static void curl_init(void)
 {
@@ -463,7 +479,7 @@ enum status http_client_new(uv_loop_t *loop, const struct http_client_options *o
     curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, set_timer);
     curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
     curl_multi_setopt(client->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
-    curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_MAX);
+    curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, connections_max());
     *ret_client = &client->interface;
     return STATUS_OK;
 }

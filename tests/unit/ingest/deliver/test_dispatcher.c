@@ -1,4 +1,5 @@
 /* dispatcher: transcripts of what is sent when, and what the store says afterwards. */
+#include "storage/fault.h"
 #include "tests/unit/ingest/deliver/world.h"
 
 #define STATUSES(...) ((const uint16_t[]){__VA_ARGS__, 0})
@@ -565,6 +566,56 @@ static void bodies_in_flight_to_one_endpoint_are_bounded(void **state)
     assert_in_range(w->waiting_most, 3, 5);
 }
 
+static void a_shortage_of_descriptors_costs_no_delivery_a_try(void **state)
+{
+    struct world *w = *state;
+    struct receiver *a = add_receiver(w, "a", NULL, NULL);
+    struct uuid id = enqueue(w, a, "a.one", NULL);
+    w->shortages = 20;
+    for (int second = 0; second < 30; second++)
+        run_for(w, SECOND_MS);
+    struct delivery delivery = delivery_now(w, &id);
+    assert_int_equal(delivery.state, DELIVERY_DELIVERED);
+    assert_int_equal(delivery.attempt_count, 1);
+    assert_int_equal(a->sends, 21);
+    assert_int_equal(w->sends[20].at_ms, 20 * SECOND_MS);
+}
+
+/* Seconds of time with a pass in each, and no other look at the store. */
+static void pass_seconds(struct world *w, int seconds)
+{
+    for (int second = 0; second < seconds; second++) {
+        answer_due(w);
+        settle(w, true);
+        manual_clock_advance(&w->manual, SECOND_MS);
+    }
+}
+
+static void any_operation_of_the_store_may_fail_once(void **state)
+{
+    struct world *w = *state;
+    struct receiver *a = add_receiver(w, "a", "*", NULL);
+    static const enum status FAULTS[] = {STATUS_IO, STATUS_NO_SPACE, STATUS_NO_MEMORY};
+    unsigned nth = 0;
+    bool has_fired = true;
+    while (has_fired) {
+        enum status fault = FAULTS[++nth % 3];
+        a->statuses = STATUSES(500, 200);
+        struct uuid first = enqueue(w, a, "a.one", &RECORD_A);
+        struct uuid second = enqueue(w, a, "a.two", &RECORD_A);
+        unsigned sends = a->sends;
+        fault_arm(nth, fault);
+        pass_seconds(w, 90);
+        has_fired = fault_disarm();
+        pass_seconds(w, 10);
+        assert_int_equal(delivery_now(w, &first).state, DELIVERY_DELIVERED);
+        assert_int_equal(delivery_now(w, &first).attempt_count, 2);
+        assert_int_equal(delivery_now(w, &second).state, DELIVERY_DELIVERED);
+        assert_int_equal(a->sends - sends, 3); /* outcomes waited, nothing was sent twice */
+    }
+    assert_true(nth > 10);
+}
+
 static void counts_tell_what_happened(void **state)
 {
     struct world *w = *state;
@@ -614,6 +665,8 @@ int main(void)
         IN_WORLD(what_a_tool_enqueued_is_found_within_a_second),
         IN_WORLD(an_endpoints_rate_is_kept),
         IN_WORLD(bodies_in_flight_to_one_endpoint_are_bounded),
+        IN_WORLD(a_shortage_of_descriptors_costs_no_delivery_a_try),
+        IN_WORLD(any_operation_of_the_store_may_fail_once),
         IN_WORLD(counts_tell_what_happened),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

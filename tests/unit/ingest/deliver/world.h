@@ -67,6 +67,7 @@ struct world {
     size_t send_count;
     char last_headers[4096];
     struct buf last_body;
+    unsigned shortages; /* so many posts are not sent, for lack of descriptors */
     bool is_store_full, is_writer_busy, is_notified, has_commit;
 };
 
@@ -159,6 +160,8 @@ static inline void answer(struct world *w, size_t i)
     struct waiting waiting = w->waiting[i];
     w->waiting_count--;
     memmove(&w->waiting[i], &w->waiting[i + 1], (w->waiting_count - i) * sizeof waiting);
+    waiting.post->is_unsent = w->shortages > 0;
+    w->shortages -= waiting.post->is_unsent;
     waiting.post->http_status = waiting.status;
     waiting.post->retry_after_ms = waiting.retry_after_ms;
     if (!waiting.status)
@@ -191,13 +194,16 @@ static inline enum status fake_submit(void *context, struct work *work)
     struct world *w = context;
     if (w->is_writer_busy)
         return STATUS_LIMIT;
-    struct txn *txn = world_write(w);
-    work->apply(work, txn);
-    enum status status = STATUS_NO_SPACE;
-    if (w->is_store_full)
-        txn_abort(txn);
-    else
-        status = txn_commit(txn);
+    struct txn *txn;
+    enum status status = txn_write(w->store, w->manual.wall_ms, ++w->seed, &txn);
+    if (status == STATUS_OK) {
+        work->apply(work, txn);
+        status = STATUS_NO_SPACE;
+        if (w->is_store_full)
+            txn_abort(txn);
+        else
+            status = txn_commit(txn);
+    }
     work->done(work, status);
     w->has_commit |= status == STATUS_OK;
     return STATUS_OK;
