@@ -1,8 +1,8 @@
 /*
  * api_keys: credentials of senders. Only a SHA-256 of the key is kept.
  *
- * A key is "psn_", 30 random base62 characters, and 6 of base62 CRC-32 over those 30, so that secret
- * scanners can spot one and a typo is recognised before any look-up.
+ * A key is "psn_", 30 random base62 characters, and 6 of base62 CRC-32 over those 30, so that
+ * secret scanners can spot one and a typo is recognised before any look-up.
  */
 #pragma once
 
@@ -25,8 +25,8 @@ struct api_key {
     uint8_t old_hash[SHA256_BYTES]; /* after a rotation: valid until old_expires_ms */
     int64_t old_expires_ms;         /* 0: none */
     int64_t created_ms;
-    int64_t expires_ms;             /* 0: never */
-    int64_t last_used_ms;           /* 0: never; up to a minute late */
+    int64_t expires_ms;   /* 0: never */
+    int64_t last_used_ms; /* 0: never; up to a minute late */
     bool is_enabled;
     uint32_t limit_minute; /* 0: the server's default */
     uint32_t limit_hour;   /* 0: the server's default */

@@ -93,26 +93,32 @@ static enum status say_who_holds(int fd, const char *dir, struct err *err)
     return STATUS_BUSY;
 }
 
+static enum status lock_file(int fd, const char *dir, const char *path, struct err *err)
+{
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+        return errno == EWOULDBLOCK ? say_who_holds(fd, dir, err) : fail(err, path);
+    if (ftruncate(fd, 0) != 0 || dprintf(fd, "%ld\n", (long)getpid()) < 0)
+        return fail(err, path);
+    return STATUS_OK;
+}
+
 enum status data_dir_lock(const char *dir, int *ret_fd, struct err *err)
 {
-    CLEANUP(closep) int fd = -1;
     char path[PATH_MAX];
+    enum status s;
+    int fd;
 
     *ret_fd = -1;
     (void)snprintf(path, sizeof(path), "%s/posternd.lock", dir); /* cut: does not open */
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return fail(err, path);
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        if (errno == EWOULDBLOCK)
-            return say_who_holds(fd, dir, err);
-        return fail(err, path);
-    }
-    if (ftruncate(fd, 0) != 0 || dprintf(fd, "%ld\n", (long)getpid()) < 0)
-        return fail(err, path);
-    *ret_fd = fd;
-    fd = -1;
-    return STATUS_OK;
+    s = lock_file(fd, dir, path, err);
+    if (s == STATUS_OK)
+        *ret_fd = fd;
+    else
+        close(fd);
+    return s;
 }
 
 enum status store_dir_check(const char *path, bool can_mend, struct err *err)

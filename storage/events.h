@@ -1,6 +1,6 @@
 /*
- * events: the store's one gap-free sequence of facts. An event about a record names its revision and
- * carries no copy of the content; its body is rendered from there (schemas/change.h). Others
+ * events: the store's one gap-free sequence of facts. An event about a record names its revision
+ * and carries no copy of the content; its body is rendered from there (schemas/change.h). Others
  * (delivery.failed, endpoint.disabled, webhook.test, report.*) carry their `data` themselves.
  *
  * Ids are UUIDv7 in the order of the sequence, so an id is found by bisection, without an index.
@@ -13,11 +13,11 @@ struct event {
     uint64_t sequence; /* from 1 */
     struct uuid id;
     int64_t time_ms;
-    struct bytes name;    /* "workorder.created" */
-    uint16_t type;        /* record type; 0: not about a record */
-    struct uuid record;   /* zero: not about a record */
+    struct bytes name;  /* "workorder.created" */
+    uint16_t type;      /* record type; 0: not about a record */
+    struct uuid record; /* zero: not about a record */
     uint32_t revision;
-    bool is_update;       /* the body has "previous" */
+    bool is_update;           /* the body has "previous" */
     struct bytes each_member; /* an `each` event: the array's name … */
     uint32_t element;         /* … and the index in it */
     struct bytes data;        /* canonical JSON, for events that are not about a record */

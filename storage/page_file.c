@@ -44,7 +44,7 @@ struct tree {
 
 struct page_file {
     int fd;
-    uint64_t file_bytes;
+    uint64_t file_bytes, pages_there;
     struct page_file_facts facts;
     struct tree free_list, tables;
     uint64_t pages_left; /* to visit: ends a cycle */
@@ -164,6 +164,7 @@ static enum status metas_read(struct page_file *f, uint64_t transaction)
         return STATUS_MISMATCH;
     if (f->facts.last_page < 1 || f->facts.last_page > (UINT64_MAX >> 17))
         return damaged(f, 0, "counts an impossible number of pages");
+    f->pages_there = f->file_bytes / f->facts.page_bytes;
     f->pages_left = f->facts.last_page + 1;
     return STATUS_OK;
 }
@@ -288,34 +289,39 @@ static enum status each_table(struct page_file *f, const struct node *node)
 
 static void count_missing(struct page_file *f, const uint8_t *ids, size_t count)
 {
-    uint64_t pages_there = f->file_bytes / f->facts.page_bytes;
-
     for (size_t i = 0; i < count; i++) {
         uint64_t number = native64(ids + 8 * i);
 
-        if (number >= pages_there && number <= f->facts.last_page)
+        if (number >= f->pages_there && number <= f->facts.last_page)
             f->missing++;
     }
 }
 
-/* A row: how many, and that many page numbers; long ones in overflow pages. */
+/* What lies in overflow pages; the caller frees. */
+static enum status read_big(struct page_file *f, const struct node *node, uint8_t **ret_data)
+{
+    CLEANUP(freep) uint8_t *page = malloc(f->facts.page_bytes);
+    uint64_t first = native64(node->data.data);
+    enum status s;
+
+    *ret_data = malloc((size_t)node->data_bytes + 1);
+    if (page == NULL || *ret_data == NULL)
+        return STATUS_NO_MEMORY;
+    s = page_read(f, first, page, PAGE_OVERFLOW);
+    if (s != STATUS_OK)
+        return s;
+    return read_at(f, *ret_data, node->data_bytes, first * f->facts.page_bytes + HEADER_BYTES);
+}
+
+/* A row: how many, and that many page numbers. */
 static enum status each_free_row(struct page_file *f, const struct node *node)
 {
     CLEANUP(freep) uint8_t *big = NULL;
     struct bytes row = node->data;
-    uint64_t first;
     enum status s;
 
     if (node->flags & NODE_BIG) {
-        CLEANUP(freep) uint8_t *page = malloc(f->facts.page_bytes);
-
-        first = native64(node->data.data);
-        big = malloc((size_t)node->data_bytes + 1);
-        if (page == NULL || big == NULL)
-            return STATUS_NO_MEMORY;
-        s = page_read(f, first, page, PAGE_OVERFLOW);
-        if (s == STATUS_OK)
-            s = read_at(f, big, node->data_bytes, first * f->facts.page_bytes + HEADER_BYTES);
+        s = read_big(f, node, &big);
         if (s != STATUS_OK)
             return s;
         row = bytes_of(big, node->data_bytes);
@@ -328,15 +334,14 @@ static enum status each_free_row(struct page_file *f, const struct node *node)
 
 static enum status length_check(struct page_file *f)
 {
-    uint64_t pages_there = f->file_bytes / f->facts.page_bytes;
     enum status s;
 
-    if (pages_there > f->facts.last_page)
+    if (f->pages_there > f->facts.last_page)
         return STATUS_OK;
     s = tree_check(f, f->free_list, each_free_row);
     if (s != STATUS_OK)
         return s;
-    if (f->missing == f->facts.last_page + 1 - pages_there)
+    if (f->missing == f->facts.last_page + 1 - f->pages_there)
         return STATUS_OK;
     err_set(f->err, "cut short: it has %llu bytes and needs %llu; restore a backup",
             (unsigned long long)f->file_bytes,

@@ -1,10 +1,10 @@
 /*
  * records: revisions of records, found by id, by record key, and newest first by type.
  *
- * Tables: `revisions` (record id, revision -> content), `record_keys` (type, record key -> id of the
- * live record), `records_by_type` (type, record id). The current revision is the last one; there
- * is no head row to keep in step. A deletion is a revision with the last content, and takes the
- * record key out of `record_keys`. Content is the sender's bytes, untouched.
+ * Tables: `revisions` (record id, revision -> content), `record_keys` (type, record key -> id of
+ * the live record), `records_by_type` (type, record id). The current revision is the last one;
+ * there is no head row to keep in step. A deletion is a revision with the last content, and takes
+ * the record key out of `record_keys`. Content is the sender's bytes, untouched.
  */
 #pragma once
 
@@ -16,13 +16,13 @@ struct revision {
     uint32_t number; /* from 1 */
     uint16_t type;
     enum record_action action;
-    bool is_erased;          /* content was erased on request; body and key are empty */
-    int64_t received_ms;     /* Unix */
-    uint32_t api_key;        /* number of the sender's API key; 0: the operator */
-    uint64_t first_event;    /* sequence of its first event */
+    bool is_erased;       /* content was erased on request; body and key are empty */
+    int64_t received_ms;  /* Unix */
+    uint32_t api_key;     /* number of the sender's API key; 0: the operator */
+    uint64_t first_event; /* sequence of its first event */
     uint16_t event_count;
-    struct bytes key;        /* record key; empty: none */
-    struct bytes body;       /* JSON text as received (a merge's result in canonical form) */
+    struct bytes key;  /* record key; empty: none */
+    struct bytes body; /* JSON text as received (a merge's result in canonical form) */
 };
 
 /* Views live until the transaction ends. STATUS_NOT_FOUND. */
@@ -42,11 +42,11 @@ void record_put(struct txn *txn, const struct revision *revision, struct bytes p
 /* Newest record first (by creation). Start: zero value with the query filled in. */
 struct record_page {
     uint16_t type;
-    int64_t since_ms;    /* created at or after; 0: all */
-    int64_t until_ms;    /* created before; 0: all */
-    struct uuid before;  /* continue before this record; zero: from the newest */
-    bool has_deleted;    /* include deleted records */
-    void *iterator;      /* private; record_page_end frees */
+    int64_t since_ms;   /* created at or after; 0: all */
+    int64_t until_ms;   /* created before; 0: all */
+    struct uuid before; /* continue before this record; zero: from the newest */
+    bool has_deleted;   /* include deleted records */
+    void *iterator;     /* private; record_page_end frees */
 };
 /* STATUS_END after the last one. The views live until the next call. */
 MUST_CHECK enum status record_page_next(struct txn *txn, struct record_page *page,

@@ -1,9 +1,9 @@
 /*
  * store: the LMDB environment, its format version, and transactions.
  *
- * One process serves (store_open with STORE_SERVE takes DIR/posternd.lock); any number of tools read
- * and write beside it, through LMDB's own inter-process locks. A committed write transaction is on
- * disk (fdatasync, then the meta page): that is the whole durability story. Never NOSYNC,
+ * One process serves (store_open with STORE_SERVE takes DIR/posternd.lock); any number of tools
+ * read and write beside it, through LMDB's own inter-process locks. A committed write transaction
+ * is on disk (fdatasync, then the meta page): that is the whole durability story. Never NOSYNC,
  * NOMETASYNC or WRITEMAP.
  *
  * Transactions are sticky: after the first failure every operation does nothing and answers the
@@ -62,7 +62,7 @@ MUST_CHECK enum status txn_write(struct store *store, int64_t now_ms, uint64_t s
 MUST_CHECK enum status txn_nest(struct txn *parent, struct txn **ret_child);
 /* Frees in any case. STATUS_OK: on disk (a child's: part of its parent). Also ends readers. */
 MUST_CHECK enum status txn_commit(struct txn *txn);
-void txn_abort(struct txn *txn); /* NULL allowed */
+void txn_abort(struct txn *txn);   /* NULL allowed */
 void txn_abortp(struct txn **txn); /* for CLEANUP */
 /* The fault that stuck, or STATUS_OK. */
 enum status txn_status(const struct txn *txn);
@@ -95,12 +95,12 @@ MUST_CHECK enum status type_register(struct txn *txn, const char *name, const ch
 
 /* Counts that `status` shows without counting: kept in the transactions that change them. */
 enum counter {
-    COUNTER_ACCEPTED,            /* revisions stored, ever */
+    COUNTER_ACCEPTED, /* revisions stored, ever */
     COUNTER_DELIVERIES_PENDING,
     COUNTER_DELIVERIES_DELIVERED,
     COUNTER_DELIVERIES_FAILED,
-    COUNTER_ATTEMPTS,            /* ever */
-    COUNTER_REJECTIONS,          /* ever */
+    COUNTER_ATTEMPTS,   /* ever */
+    COUNTER_REJECTIONS, /* ever */
     COUNTER_COUNT
 };
 uint64_t counter_get(struct txn *txn, enum counter counter);

@@ -376,17 +376,20 @@ bool txn_is_write(const struct txn *txn)
     return txn->is_write;
 }
 
-struct bytes txn_keep(struct txn *txn, struct bytes view)
+static struct bytes keep_copy(struct txn *txn, struct bytes view)
 {
-    struct bytes copy;
-
-    if (!txn->is_write || view.len == 0)
-        return view;
     if (txn->arena == NULL)
         txn->arena = arena_new(ARENA_FIRST_BYTES);
     txn->bytes += view.len;
-    copy = txn->arena != NULL ? arena_copy(txn->arena, view) : bytes_of(NULL, 0);
-    if (copy.data == NULL)
+    return txn->arena != NULL ? arena_copy(txn->arena, view) : bytes_of(NULL, 0);
+}
+
+struct bytes txn_keep(struct txn *txn, struct bytes view)
+{
+    if (!txn->is_write || view.len == 0)
+        return view;
+    view = keep_copy(txn, view);
+    if (view.data == NULL)
         txn_fail(txn, STATUS_NO_MEMORY);
-    return copy;
+    return view;
 }
