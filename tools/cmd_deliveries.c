@@ -94,14 +94,18 @@ static void put_delivery(struct txn *txn, const struct delivery *delivery,
 
 /* ---- list ---- */
 
-static bool is_wanted(const struct delivery_walk *walk, const struct delivery *delivery,
-                      const struct event *event)
+/* Asked before the event is looked up, which is most of the work of a row. */
+static bool is_candidate(const struct delivery_walk *walk, const struct delivery *delivery)
 {
-    const char *state = args_text(walk->args, "status"), *pattern = args_text(walk->args, "event");
+    const char *state = args_text(walk->args, "status");
     if (state && strcmp(state, delivery_state_text(delivery->state)))
         return false;
-    if (walk->endpoint && walk->endpoint != delivery->endpoint)
-        return false;
+    return !walk->endpoint || walk->endpoint == delivery->endpoint;
+}
+
+static bool is_of_event(const struct delivery_walk *walk, const struct event *event)
+{
+    const char *pattern = args_text(walk->args, "event");
     return !pattern || (event && event_pattern_matches(pattern, event->name));
 }
 
@@ -109,19 +113,20 @@ static enum status list_step(void *context, struct txn *txn)
 {
     struct delivery_walk *walk = context;
     struct delivery delivery;
-    struct event event;
+    struct event found, *event = NULL;
     if (!walk->left)
         return STATUS_END;
     enum status s =
         delivery_page_next(txn, args_number(walk->args, "since", 0),
                            args_number(walk->args, "until", 0), &walk->before, &delivery);
-    if (s != STATUS_OK)
+    if (s != STATUS_OK || !is_candidate(walk, &delivery))
         return s;
-    bool has_event = event_at(txn, delivery.sequence, &event) == STATUS_OK;
-    if (!is_wanted(walk, &delivery, has_event ? &event : NULL))
+    if (event_at(txn, delivery.sequence, &found) == STATUS_OK)
+        event = &found;
+    if (!is_of_event(walk, event))
         return STATUS_OK;
     output_item_begin(walk->tool->out);
-    put_delivery(txn, &delivery, has_event ? &event : NULL, false, walk->tool->out);
+    put_delivery(txn, &delivery, event, false, walk->tool->out);
     output_item_end(walk->tool->out);
     walk->left--;
     return STATUS_OK;

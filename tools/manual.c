@@ -170,7 +170,7 @@ void manual_put_roff(const char *version, struct buf *out)
 {
     buf_printf(out, ".TH POSTERN 1 \"\" \"Postern %s\" \"Postern\"\n", version);
     buf_put_str(out,
-                ".SH NAME\npostern \\- query and manage the store of a Postern server\n"
+                ".ad l\n.SH NAME\npostern \\- query and manage the store of a Postern server\n"
                 ".SH SYNOPSIS\n.B postern\n[\\fIOPTION\\fR]\\[u2026] \\fINOUN\\fR [\\fIVERB\\fR] "
                 "[\\fIARGUMENT\\fR]\\[u2026]\n"
                 ".SH DESCRIPTION\nPostern takes business records over HTTPS, keeps them, and "

@@ -13,7 +13,7 @@
 static void put_server_page(struct buf *out)
 {
     buf_put_str(out, ".TH POSTERND 8 \"\" \"Postern " POSTERN_VERSION "\" \"Postern\"\n"
-                     ".SH NAME\nposternd \\- inbound webhook ingestion server\n"
+                     ".ad l\n.SH NAME\nposternd \\- inbound webhook ingestion server\n"
                      ".SH SYNOPSIS\n.B posternd\n[\\fB\\-\\-\\fISETTING\\fR "
                      "\\fIVALUE\\fR]\\[u2026]\n"
                      ".SH DESCRIPTION\n.B posternd\ntakes business records over HTTP/2 and TLS, "

@@ -142,6 +142,8 @@ int tool_store(struct tool *tool, enum store_need need)
         return complain("no store in %s: name the server's data directory with --data DIR or in "
                         "POSTERN_DATA",
                         tool->data);
+    if (s == STATUS_DENIED)
+        return complain("%s; run it as the server's user", err.text);
     return s == STATUS_OK ? DONE : complain("%s", err.text);
 }
 
