@@ -1,8 +1,11 @@
+/*
+ * Chains by the delivery's id: UUIDv7 ends in random bits, so the last bytes need no further
+ * hashing.
+ */
 #include "ingest/deliver/flight.h"
 
 #include "base/must.h"
 
-/* The last bytes of a UUIDv7 are random: as good a hash as any. */
 static size_t bucket_of(const struct uuid *delivery)
 {
     return get_be16(delivery->bytes + UUID_BYTES - 2) % FLIGHT_BUCKETS;

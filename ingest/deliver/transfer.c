@@ -1,3 +1,7 @@
+/*
+ * A transfer owns copies of what its attempt said, as the endpoint may change while it runs, and
+ * what was said goes into the log.
+ */
 #include "ingest/deliver/transfer.h"
 
 #include <stdlib.h>
