@@ -138,10 +138,9 @@ static const struct sender *identify(struct call *call, const struct http_reques
     return sender;
 }
 
-static void refuse_method(struct call *call, const struct route *route)
+static void refuse_method(struct call *call, const char *methods)
 {
     struct call_extra extra = {0};
-    const char *methods = route_methods(route->kind);
     call_extra_add(&extra, "allow", bytes_of_str(methods));
     char detail[96];
     snprintf(detail, sizeof detail, "this path has the methods %s", methods);
@@ -196,7 +195,11 @@ static void dispatch(struct call *call, const struct sender *sender,
         return;
     }
     if (!route_has_method(route->kind, request->method)) {
-        refuse_method(call, route);
+        refuse_method(call, route_methods(route->kind));
+        return;
+    }
+    if (type->type->is_read_only && !is_read) {
+        refuse_method(call, "GET, HEAD");
         return;
     }
     if (!has_scope(call, sender, type->type->name, is_read ? "read" : "write") ||
@@ -237,7 +240,7 @@ static bool serve_open(struct call *call, const struct http_request *request,
         break;
     }
     if (!route_has_method(route->kind, request->method))
-        refuse_method(call, route);
+        refuse_method(call, route_methods(route->kind));
     else if (route->kind == ROUTE_PROBLEMS)
         serve_problems(call, route);
     else if (route->kind == ROUTE_ROOT)
@@ -262,7 +265,7 @@ void app_handle(void *context, struct http_exchange *exchange, const struct http
     if (route.kind == ROUTE_API_OTHER)
         call_refuse_plain(&call, PROBLEM_NOT_FOUND, "there is nothing at this path");
     else if (route.kind == ROUTE_EVENTS && !route_has_method(route.kind, request->method))
-        refuse_method(&call, &route);
+        refuse_method(&call, route_methods(route.kind));
     else
         dispatch(&call, sender, request, &route);
 }

@@ -143,6 +143,14 @@ static void take_newest(struct app_loop *loop)
     catalog_unref(old_catalog);
 }
 
+uint64_t app_generation(struct app *app)
+{
+    pthread_mutex_lock(&app->swap_lock);
+    uint64_t generation = keyring_generation(app->keyring);
+    pthread_mutex_unlock(&app->swap_lock);
+    return generation;
+}
+
 bool app_loop_refresh(struct app_loop *loop)
 {
     unsigned seen = loop->seen_version;

@@ -90,6 +90,8 @@ void app_set_catalog(struct app *app, struct catalog *catalog);
 /* See what the tool changed: API keys (by the store's generation) and new events. Any thread;
  * several times a second. */
 MUST_CHECK enum status app_refresh(struct app *app);
+/* The store's generation as of the last refresh: who changed an administrative row? Any thread. */
+uint64_t app_generation(struct app *app);
 /* A loop was shown a key that it does not know: look whether the store knows it by now, so that a
  * new key works at once. True: the loop has a newer keyring. */
 bool app_loop_refresh(struct app_loop *loop);

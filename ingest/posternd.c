@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "ingest/app.h"
 #include "ingest/housekeeping.h"
+#include "ingest/reporter.h"
 #include "ingest/run_file.h"
 #include "ingest/settings.h"
 #include "ingest/tally.h"
@@ -51,6 +52,7 @@ struct server {
     size_t listener_count;
     char *tls_cert, *tls_key;
     struct housekeeping housekeeping;
+    struct reporter *reporter;
     uv_loop_t loop;
     uv_signal_t sigterm, sigint, sighup;
     uv_timer_t timer;
@@ -150,7 +152,8 @@ static enum status start_writer(struct server *server, struct err *err)
         err_set(err, "start the writer: %s", status_text(s));
     housekeeping_init(&server->housekeeping, server->app->writer,
                       server->settings.retain_deliveries_ms);
-    return s;
+    server->reporter = reporter_new(server->app, server->subscriptions, &server->loop);
+    return s == STATUS_OK && !server->reporter ? STATUS_NO_MEMORY : s;
 }
 
 static struct deliver_options deliver_options_of(const struct server *server)
@@ -239,6 +242,8 @@ static void stop(struct server *server)
             deliver_stop(app->deliver, DRAIN_MS);
         if (app->writer)
             writer_stop(app->writer);
+        deliver_free(app->deliver); /* only now: the writer may have woken it to its end */
+        reporter_free(server->reporter); /* idle: its last work went through the writer */
         app_fini(app);
         free(app);
     }
@@ -317,6 +322,7 @@ static void on_timer(uv_timer_t *timer)
     if (s != STATUS_OK && server->ticks % SWEEP_TICKS == 0)
         log_warn("cannot read the store", LOG_STR("error", status_text(s)));
     housekeeping_tick(&server->housekeeping, clock_monotonic_ms(&SYSTEM_CLOCK));
+    reporter_tick(server->reporter);
     if (++server->ticks % SWEEP_TICKS == 0)
         limiter_sweep(server->app->limiter, app_now_ms(server->app));
 }
@@ -350,7 +356,7 @@ static void serve(struct server *server)
     for (size_t i = 0; i < 3; i++)
         uv_close((uv_handle_t *)signals[i], NULL);
     uv_close((uv_handle_t *)&server->timer, NULL);
-    uv_run(loop, UV_RUN_DEFAULT); /* lets the handles close */
+    uv_run(loop, UV_RUN_DEFAULT); /* lets the handles close, and a report be counted to its end */
 }
 
 static int exit_code_of(enum status s)

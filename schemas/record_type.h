@@ -7,7 +7,8 @@
  * checked against first, so an unknown member is an error with a pointer. Besides what the contract
  * names it has "order": [{"member": "endDate", "notBefore": "startDate"}], the home of rules that
  * JSON Schema cannot say: both members are date or date-time strings; when both are there and
- * valid, `member` must not be earlier. A breach is a violation with keyword "notBefore".
+ * valid, `member` must not be earlier. A breach is a violation with keyword "notBefore". And
+ * "readOnly": true for types that Postern itself writes and nobody else.
  *
  * Threads: a set is immutable; take and release references from any thread.
  */
@@ -39,6 +40,7 @@ struct record_type {
     char *key;       /* the member that is the record key */
     char *title;     /* the schema's title, or the name */
     bool is_key_required;
+    bool is_read_only; /* written by Postern itself alone */
     char **columns;
     size_t column_count;
     char *event_created; /* this and the next two may be NULL: no such event */

@@ -306,6 +306,8 @@ static enum status read_type(struct loader *l, const struct file *file, uint32_t
         return STATUS_NO_MEMORY;
     type->title = type->title ? type->title : type->name;
     type->is_key_required = is_required(&file->doc, type->key);
+    uint32_t read_only = json_member(&file->doc, annotation, "readOnly");
+    type->is_read_only = read_only != JSON_NONE && json_kind_of(&file->doc, read_only) == JSON_TRUE;
     return STATUS_OK;
 }
 
