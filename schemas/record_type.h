@@ -60,7 +60,7 @@ struct record_type {
 
 struct record_types; /* the set, sorted by name */
 
-/* Read every *.schema.json file of a directory. Any error (unreadable, not strict JSON, not a valid
+/* Read every *.json file of a directory. Any error (unreadable, not strict JSON, not a valid
  * schema, unknown member of x-postern, two files for one type or one id prefix) is STATUS_INVALID
  * with "FILE: /json/pointer: reason"; the caller keeps the set it had. Files whose `x-postern` is
  * absent only resolve references ("$ref": "address.schema.json"). */

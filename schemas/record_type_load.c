@@ -18,7 +18,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define FILE_SUFFIX ".schema.json"
+#define FILE_SUFFIX ".json"
 #define FILE_BYTES_MAX (4 * 1024 * 1024)
 #define FILES_MAX 1000
 #define BASE_URI "postern:/schemas/"
