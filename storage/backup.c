@@ -3,16 +3,16 @@
  *
  * Both are the same copy: every table's rows, in order, from one read transaction of the source,
  * appended to fresh pages. mdb_env_copy would be quicker, and would carry along what LMDB leaves in
- * half-used pages: content that was erased or replaced. Rows are copied as they lie there, with
- * their checks; a damaged one is copied too, and `store check` of the copy says so.
+ * half-used pages: content that was erased or replaced. A store with damaged pages is refused. Rows
+ * are copied as they lie there, with their checks; a damaged one is copied too, and `store check`
+ * of the copy says so.
  *
  * The copy grows in DIR/store.new and gets its name when it is whole and synced, so that a backup
  * or a restore that was cut short is never mistaken for one. What a failure leaves is removed by
  * the next try.
  */
-#include "storage/check.h"
-
 #include "base/cleanup.h"
+#include "storage/checker.h"
 #include "storage/data_dir.h"
 #include "storage/fault.h"
 #include "storage/txn.h"
@@ -141,9 +141,13 @@ static enum status copy_into(struct store *store, const char *path,
 {
     CLEANUP(txn_abortp) struct txn *txn = NULL;
     struct copy copy = {.progress = progress, .context = context};
-    enum status s = txn_read(store, &txn);
+    enum status s = checked_read(store, &txn, err);
     int rc;
 
+    if (s == STATUS_CORRUPT)
+        err_wrap(err, "the store is damaged");
+    if (s != STATUS_OK)
+        return s;
     for (enum table t = 0; s == STATUS_OK && t < TABLE_COUNT; t++) {
         copy.all += table_rows(txn, t);
         s = txn_status(txn);

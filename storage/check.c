@@ -1,7 +1,8 @@
 /*
- * check: goes over each table once, row by row, in one read transaction; the tables' functions look
- * into the other tables as they need. Then it compares what was counted on the way with the
- * counters.
+ * check: first the pages, past LMDB, which would follow a damaged one anywhere: if there is one,
+ * that is the finding, and nothing else is looked at. Then it goes over each table once, row by
+ * row, in the same read transaction; the tables' functions look into the other tables as they need.
+ * Then it compares what was counted on the way with the counters.
  *
  * Damage does not end it: a row that does not match its check is said and passed over. What ends it
  * is a store that cannot be read at all.
@@ -20,8 +21,36 @@
 #include <stdio.h>
 
 #define PROGRESS_ROWS 4096
+#define SNAPSHOTS_MAX 100 /* each is lost only if two commits end within microseconds */
 #define PROBLEM_TEXT_MAX 512
 #define BUCKET_MS (2 * HOUR_MS) /* as idempotency.c */
+
+/* ---- pages ---- */
+
+enum status checked_read(struct store *store, struct txn **ret_txn, struct err *err)
+{
+    enum status s = STATUS_MISMATCH;
+
+    *ret_txn = NULL;
+    for (unsigned i = 0; s == STATUS_MISMATCH && i < SNAPSHOTS_MAX; i++) {
+        txn_abort(*ret_txn);
+        *ret_txn = NULL;
+        s = txn_read(store, ret_txn);
+        if (s == STATUS_OK)
+            s = txn_check_pages(*ret_txn, err);
+        else
+            err_set(err, "read the store: %s", status_text(s));
+    }
+    if (s == STATUS_MISMATCH) {
+        err_set(err, "the store changes too fast to be looked at");
+        s = STATUS_BUSY;
+    }
+    if (s != STATUS_OK) {
+        txn_abort(*ret_txn);
+        *ret_txn = NULL;
+    }
+    return s;
+}
 
 /* ---- saying and looking ---- */
 
@@ -402,9 +431,15 @@ enum status store_check(struct store *store, void (*problem)(void *context, cons
     CLEANUP(txn_abortp) struct txn *txn = NULL;
     struct checker checker = {
         .report = ret_report, .problem = problem, .progress = progress, .context = context};
-    enum status s = txn_read(store, &txn);
+    struct err err = {0};
+    enum status s = checked_read(store, &txn, &err);
 
     *ret_report = (struct check_report){0};
+    if (s == STATUS_CORRUPT) {
+        ret_report->problem_count = 1;
+        problem(context, err.text);
+        return STATUS_OK;
+    }
     if (s != STATUS_OK)
         return s;
     checker.txn = txn;

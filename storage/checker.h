@@ -1,6 +1,6 @@
 /*
  * checker: what the parts of `store check` share; private to check.c, check_records.c and
- * check_outbox.c. The list of invariants stands in docs/data-format.md.
+ * check_outbox.c, and to backup.c. The list of invariants stands in docs/data-format.md.
  *
  * Each table has one function that sees its rows in order. It says what is wrong with the row, and
  * with what the row refers to; what refers to the row is seen from the other table.
@@ -41,6 +41,10 @@ struct checker {
         uint8_t lane[LANE_PREFIX_BYTES];
     } at;
 };
+
+/* A reader all of whose pages have been looked at, so that LMDB cannot be led astray by one.
+ * STATUS_CORRUPT: `err` says which is damaged. STATUS_BUSY: commits come too fast to look. */
+MUST_CHECK enum status checked_read(struct store *store, struct txn **ret_txn, struct err *err);
 
 /* One finding: the table's name is put before it. */
 void check_say(struct checker *checker, const char *format, ...)

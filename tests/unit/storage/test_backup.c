@@ -4,6 +4,7 @@
 #include "storage/fault.h"
 #include "temporary_store.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #define SECRET "Grace Hopper, badge 1906-12-09"
@@ -244,6 +245,11 @@ static bool has_store(const struct place *place)
     return access(path, F_OK) == 0;
 }
 
+static void note_problem(void *context, const char *text)
+{
+    snprintf(context, 512, "%s", text);
+}
+
 static void a_backup_that_fails_anywhere_is_none(void **state)
 {
     struct temporary_store *t = *state;
@@ -262,6 +268,35 @@ static void a_backup_that_fails_anywhere_is_none(void **state)
     }
     assert_copy_is_same(t, &place, STORE_READ_ONLY);
     remove_place(&place);
+}
+
+/* LMDB would follow a damaged page anywhere. */
+static void a_store_with_a_damaged_page_is_found_and_not_copied(void **state)
+{
+    struct temporary_store *t = *state;
+    struct place place = place_of(t, "backup");
+    struct check_report report;
+    char path[128], found[512] = "";
+    uint8_t nonsense[4096];
+
+    fill(t, 2000);
+    store_close(t->store);
+    memset(nonsense, 0xa5, sizeof nonsense);
+    snprintf(path, sizeof path, "%s/store/data.mdb", t->dir);
+    int fd = open(path, O_WRONLY);
+    assert_true(fd >= 0);
+    temporary_store_open(t); /* opening looks at the roots alone */
+    for (off_t page = 40; page < 60; page++)
+        assert_int_equal(pwrite(fd, nonsense, sizeof nonsense, page * 4096), sizeof nonsense);
+    close(fd);
+    assert_int_equal(store_check(t->store, note_problem, NULL, found, &report), STATUS_OK);
+    assert_int_equal(report.problem_count, 1);
+    assert_non_null(strstr(found, "page"));
+    assert_backup(t, &place, STATUS_CORRUPT, "the store is damaged");
+    assert_false(has_store(&place));
+    snprintf(path, sizeof path, "%s/store.new", place.dir);
+    assert_int_equal(dir_remove(path, NULL), STATUS_OK);
+    assert_int_equal(dir_remove(place.dir, NULL), STATUS_OK);
 }
 
 static void a_backup_restores_to_the_same_rows(void **state)
@@ -316,6 +351,7 @@ int main(void)
         ON_STORE(a_backup_goes_only_into_an_empty_directory),
         ON_STORE(what_a_cut_short_backup_left_is_replaced),
         ON_STORE(a_backup_that_fails_anywhere_is_none),
+        ON_STORE(a_store_with_a_damaged_page_is_found_and_not_copied),
         ON_STORE(a_backup_restores_to_the_same_rows),
         ON_STORE(restore_refuses_a_store_in_use_and_one_that_exists),
         ON_STORE(what_is_no_backup_is_not_restored),
