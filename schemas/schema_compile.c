@@ -431,22 +431,46 @@ static void fill_required(struct body *b, struct member_rules *rules)
     rules->required = names;
 }
 
+/* Names that must be there where `rule`'s is, beside those already demanded. */
+static void add_companions(struct body *b, struct member_rule *rule, uint32_t list)
+{
+    uint32_t count = 0;
+    struct bytes *names = keep_names(b, list, &count);
+    struct bytes *all = compiler_take(b->c, sizeof(*all) * (rule->companion_count + count));
+    if (!names || !all)
+        return;
+    if (rule->companion_count)
+        memcpy(all, rule->companions, sizeof(*all) * rule->companion_count);
+    memcpy(all + rule->companion_count, names, sizeof(*all) * count);
+    rule->companions = all;
+    rule->companion_count += count;
+}
+
+static void fill_rule(struct body *b, struct member_rule *rule, enum keyword keyword,
+                      uint32_t value)
+{
+    bool is_list = json_kind_of(b->doc, value) == JSON_ARRAY;
+    if (keyword == KEYWORD_PROPERTIES) {
+        rule->is_known = true;
+        rule->schema = compiler_subschema(b->c, b->source, value);
+    } else if (keyword == KEYWORD_DEPENDENT_REQUIRED ||
+               (keyword == KEYWORD_DEPENDENCIES && is_list)) {
+        add_companions(b, rule, value);
+    } else if (rule->dependent_schema == SUBSCHEMA_NONE) {
+        rule->dependent_schema = compiler_subschema(b->c, b->source, value);
+    } else {
+        body_fault(b, value, "\"dependentSchemas\" says something about that member already");
+    }
+}
+
 static void fill_named(struct body *b, struct member_rules *rules, enum keyword keyword)
 {
     uint32_t object = b->at[keyword];
     if (object == JSON_NONE)
         return;
     for (uint32_t i = json_first(b->doc, object); i != JSON_NONE && b->c->status == STATUS_OK;
-         i = json_after(b->doc, object, i)) {
-        struct member_rule *rule = rule_for(rules, keep_text(b, i));
-        rule->is_known |= keyword == KEYWORD_PROPERTIES;
-        if (keyword == KEYWORD_PROPERTIES)
-            rule->schema = compiler_subschema(b->c, b->source, i + 1);
-        else if (keyword == KEYWORD_DEPENDENT_SCHEMAS)
-            rule->dependent_schema = compiler_subschema(b->c, b->source, i + 1);
-        else
-            rule->companions = keep_names(b, i + 1, &rule->companion_count);
-    }
+         i = json_after(b->doc, object, i))
+        fill_rule(b, rule_for(rules, keep_text(b, i)), keyword, i + 1);
 }
 
 static void fill_patterns(struct body *b, struct member_rules *rules)
@@ -483,8 +507,9 @@ static bool is_boolean_schema(struct body *b, uint32_t node)
 static void compile_members(struct body *b)
 {
     static const enum keyword PARTS[] = {
-        KEYWORD_PROPERTIES, KEYWORD_PATTERN_PROPERTIES, KEYWORD_ADDITIONAL_PROPERTIES,
-        KEYWORD_REQUIRED,   KEYWORD_DEPENDENT_REQUIRED, KEYWORD_DEPENDENT_SCHEMAS};
+        KEYWORD_PROPERTIES,  KEYWORD_PATTERN_PROPERTIES, KEYWORD_ADDITIONAL_PROPERTIES,
+        KEYWORD_REQUIRED,    KEYWORD_DEPENDENT_REQUIRED, KEYWORD_DEPENDENT_SCHEMAS,
+        KEYWORD_DEPENDENCIES};
     bool is_root = b->index == 0 && b->c->options->root_member && b->c->depth == 0;
     bool has_any = is_root;
     for (size_t i = 0; i < sizeof(PARTS) / sizeof(PARTS[0]); i++)
@@ -496,7 +521,7 @@ static void compile_members(struct body *b)
                      count_of(b, KEYWORD_REQUIRED, JSON_ARRAY, "must be an array of strings") +
                      count_of(b, KEYWORD_DEPENDENT_REQUIRED, JSON_OBJECT, "must be an object") +
                      count_of(b, KEYWORD_DEPENDENT_SCHEMAS, JSON_OBJECT, "must be an object") +
-                     is_root;
+                     count_of(b, KEYWORD_DEPENDENCIES, JSON_OBJECT, "must be an object") + is_root;
     if (names) {
         uint32_t slot_count = value_set_slots(names);
         rules->slot_mask = slot_count - 1;
@@ -508,6 +533,7 @@ static void compile_members(struct body *b)
         fill_named(b, rules, KEYWORD_PROPERTIES);
         fill_named(b, rules, KEYWORD_DEPENDENT_REQUIRED);
         fill_named(b, rules, KEYWORD_DEPENDENT_SCHEMAS);
+        fill_named(b, rules, KEYWORD_DEPENDENCIES);
     }
     fill_patterns(b, rules);
     rules->additional = child(b, KEYWORD_ADDITIONAL_PROPERTIES);
