@@ -52,11 +52,22 @@ static enum status fail(struct err *err, const char *path)
     return status_of_errno(code);
 }
 
-static enum status make_one(const char *path, mode_t mode, struct err *err)
+/* The entry in the directory above is made durable with it. */
+static enum status make_one(char *path, mode_t mode, struct err *err)
 {
+    char *slash = strrchr(path, '/');
+    enum status s;
     struct stat st;
 
-    if (mkdir(path, mode) == 0 || errno == EEXIST)
+    if (mkdir(path, mode) == 0) {
+        if (slash == NULL || slash == path)
+            return dir_sync(slash == path ? "/" : ".", err);
+        *slash = '\0';
+        s = dir_sync(path, err);
+        *slash = '/';
+        return s;
+    }
+    if (errno == EEXIST)
         return STATUS_OK;
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
         return STATUS_OK; /* "/" on a read-only system answers EROFS and exists */

@@ -15,7 +15,9 @@
  * store_grow and runs the transaction again. A full disk is STATUS_NO_SPACE; nothing was stored.
  *
  * Threads: a store is shared. A read transaction belongs to the thread that began it (at most one a
- * thread). One write transaction at a time over all processes; begin blocks for it.
+ * thread). One write transaction at a time over all processes; begin blocks for it. Growing the map
+ * waits for all transactions of the process: a thread that holds one never waits for another thread
+ * that may grow it (the writer).
  *
  * Layout of the rows: docs/data-format.md. To change a persisted row, start in storage/format.h.
  */

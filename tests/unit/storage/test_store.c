@@ -85,6 +85,23 @@ static void a_tool_finds_no_store_where_none_is(void **state)
     assert_non_null(strstr(err.text, "nothing/store"));
 }
 
+static void a_store_of_another_user_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    struct store *store;
+
+    if (geteuid() != 0) {
+        print_message("skipped: only root can become another user\n");
+        skip();
+    }
+    assert_int_equal(chmod(f->dir, 0755), 0);
+    assert_int_equal(seteuid(65534), 0);
+    assert_int_equal(fixture_try_open(f, STORE_TOOL, &store, &err), STATUS_DENIED);
+    assert_int_equal(seteuid(0), 0);
+    assert_non_null(strstr(err.text, "belongs to user 0, and this process runs as user 65534"));
+}
+
 static void a_newer_format_is_refused_and_left_alone(void **state)
 {
     struct fixture *f = *state;
@@ -709,6 +726,7 @@ int main(void)
         STORE_TEST(missing_directories_are_made),
         STORE_TEST(a_second_server_is_told_who_holds_the_store),
         STORE_TEST(a_tool_finds_no_store_where_none_is),
+        STORE_TEST(a_store_of_another_user_is_refused),
         STORE_TEST(a_newer_format_is_refused_and_left_alone),
         STORE_TEST(a_store_made_halfway_is_made_anew),
         STORE_TEST(an_emptied_store_directory_is_never_taken_for_a_new_one),
