@@ -304,6 +304,9 @@ static enum status read_big(struct page_file *f, const struct node *node, uint8_
     uint64_t first = native64(node->data.data);
     enum status s;
 
+    *ret_data = NULL;
+    if (node->data_bytes > f->file_bytes)
+        return damaged(f, first, "is named and does not exist");
     *ret_data = malloc((size_t)node->data_bytes + 1);
     if (page == NULL || *ret_data == NULL)
         return STATUS_NO_MEMORY;
