@@ -309,6 +309,22 @@ def test_an_export_is_ndjson_of_everything(shared_server, projects):
     assert keys_of(map(json.loads, lines)) == [key for key in projects if key != "P-3"]
 
 
+def test_long_lists_are_whole_and_in_order(server):
+    key = server.create_key("*:write")
+    records = [{"vendorNumber": f"L-{number:04}", "name": "x"} for number in range(1000)]
+    assert server.batch("vendor", records, key).status == 200
+    newest_first = [one["vendorNumber"] for one in reversed(records)]
+    assert keys_of(server.tool_json("records", "list", "vendor")) == newest_first
+    assert keys_of(server.tool_json("events", "list")) == newest_first
+    assert keys_of(server.tool_json("records", "list", "vendor", "--limit", 700)) \
+        == newest_first[:700]
+    assert keys_of(server.tool_json("records", "list", "vendor", "--where",
+                                    "vendorNumber=L-0000")) == ["L-0000"]
+    table = server.tool("records", "list", "vendor")
+    assert len(table.stdout.splitlines()) == 1 + 100
+    assert "--limit N shows more" in table.stderr
+
+
 def test_nothing_of_an_erased_record_is_in_a_new_backup(make_server, receiver, tmp_path):
     server = make_server()
     key = server.create_key("*:write")
