@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 JOBS = str(max(2, os.cpu_count() or 2))
 OUTPUT_LINES_MAX = 120  # of one failure; its end is what matters
 SANITIZERS = {
-    "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1",
+    "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1",
+    "LSAN_OPTIONS": f"suppressions={ROOT}/tests/support/leaks.supp:print_suppressions=0",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
 }
 
@@ -177,8 +178,12 @@ def pytest_folder(folder, binaries, timeout_s, env=None):
         name = f"{case.get('classname', '').split('.')[-1]}::{case.get('name')}"
         wrong = [child for child in case if child.tag in ("failure", "error")]
         if wrong:
-            results.fail(name, "\n".join((child.text or child.get("message") or "")
-                                         for child in wrong))
+            text = "\n".join((child.text or child.get("message") or "") for child in wrong)
+            if results.failures and results.failures[-1][0] == name:
+                # Failed, and its fixtures after it: one case.
+                results.failures[-1] = (name, results.failures[-1][1] + "\n" + text)
+            else:
+                results.fail(name, text)
         elif case.find("skipped") is not None:
             results.skipped += 1
         else:
