@@ -60,3 +60,12 @@ MUST_CHECK enum status json_find_repeated(struct json_doc *doc, uint32_t object,
 
 /* Append the canonical form of well-formed JSON text that was put together here. */
 void json_write_text(const struct buf *text, struct buf *out);
+
+/* --- json_put.c ------------------------------------------------------------------------------ */
+
+/* A string in quotes, from its range of a text. */
+void json_put_escaped(struct buf *out, struct bytes raw);
+
+#define NUMBER_TEXT_MAX 40 /* of the canonical form: sign, 17 digits, point, zeros, exponent */
+/* The canonical form; returns its length, or 0 where the number stays as it is. */
+size_t json_format_number(struct bytes number, char text[NUMBER_TEXT_MAX]);

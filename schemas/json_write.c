@@ -1,186 +1,93 @@
 /*
- * Design: the tree is walked once and written as it is met; a string without escapes is copied as
- * the sender wrote it, because what must be escaped has been. Recursion is bounded by
- * JSON_DEPTH_MAX.
+ * Design: the tree is walked once. What comes out is nearly always what stands in the text, only
+ * without its white space, so text is not copied token by token: a span of it grows as long as the
+ * next token is what follows there, and is copied when something else has to be written. A document
+ * that came from JavaScript's own JSON.stringify is one span.
  *
  * Only objects with integer-like names need sorting: these names are gathered and sorted first, and
  * an object without any (nearly all) pays one look at the first byte of each name.
  *
- * Failures (memory, the buffer's limit) stick to the buffer.
+ * Recursion is bounded by JSON_DEPTH_MAX. Failures (memory, the buffer's limit) stick to the
+ * buffer.
  */
 #include "schemas/json_write.h"
 
 #include "base/cleanup.h"
-#include "schemas/decimal.h"
 #include "schemas/json_private.h"
 
-#define NUMBER_TEXT_MAX 40   /* of the canonical form: sign, 17 digits, point, zeros, exponent */
-#define PLAIN_INTEGER_MAX 15 /* digits of an integer that is canonical as it stands */
 #define INDEX_DIGITS_MAX 10
 
-/* --- Strings --------------------------------------------------------------------------------- */
+/* --- Spans ----------------------------------------------------------------------------------- */
 
-static bool must_escape(uint8_t c)
+struct writer {
+    const struct json_doc *doc;
+    struct buf *out;
+    const uint8_t *from, *to; /* of the text: to be copied next */
+    const uint8_t *end;       /* of the text */
+};
+
+static void flush(struct writer *w)
 {
-    return c < ' ' || c == '"' || c == '\\';
+    buf_put(w->out, w->from, (size_t)(w->to - w->from));
+    w->from = w->to;
 }
 
-static void put_escape(struct buf *out, uint8_t c)
+static inline void put_text(struct writer *w, struct bytes text)
 {
-    static const char HEX[] = "0123456789abcdef";
-    static const char SHORT[0x20] = {
-        ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't',
-    };
-
-    if (c >= ' ')
-        buf_put(out, (const char[]){'\\', (char)c}, 2);
-    else if (SHORT[c])
-        buf_put(out, (const char[]){'\\', SHORT[c]}, 2);
-    else
-        buf_put(out, (const char[]){'\\', 'u', '0', '0', HEX[c >> 4], HEX[c & 15]}, 6);
-}
-
-void json_put_string(struct buf *out, struct bytes utf8)
-{
-    size_t from = 0;
-
-    buf_put_char(out, '"');
-    for (size_t i = 0; i < utf8.len; i++) {
-        if (!must_escape(utf8.data[i]))
-            continue;
-        buf_put(out, utf8.data + from, i - from);
-        put_escape(out, utf8.data[i]);
-        from = i + 1;
+    if (text.data != w->to) {
+        flush(w);
+        w->from = text.data;
     }
-    if (from < utf8.len)
-        buf_put(out, utf8.data + from, utf8.len - from);
-    buf_put_char(out, '"');
+    w->to = text.data + text.len;
 }
 
-void json_put_str(struct buf *out, const char *utf8)
+static inline void put_mark(struct writer *w, char mark)
 {
-    json_put_string(out, bytes_of_str(utf8));
-}
-
-/* The escapes that the sender chose give way to the mandatory ones. */
-static void write_escaped(struct bytes raw, struct buf *out)
-{
-    const uint8_t *at = raw.data, *end = at + raw.len;
-
-    buf_put_char(out, '"');
-    while (at < end) {
-        const uint8_t *backslash = memchr(at, '\\', (size_t)(end - at));
-        uint8_t utf8[4];
-        size_t len;
-
-        buf_put(out, at, (size_t)((backslash ? backslash : end) - at));
-        if (!backslash)
-            break;
-        at = backslash + json_resolve_escape(backslash, utf8, &len);
-        if (must_escape(utf8[0]))
-            put_escape(out, utf8[0]);
-        else
-            buf_put(out, utf8, len);
-    }
-    buf_put_char(out, '"');
-}
-
-static void write_string(const struct json_doc *doc, uint32_t node, struct buf *out)
-{
-    if (doc->nodes[node].flags & JSON_HAS_ESCAPES)
-        write_escaped(json_raw(doc, node), out);
-    else
-        buf_put_bytes(out, json_text(doc, node));
-}
-
-/* --- Numbers --------------------------------------------------------------------------------- */
-
-static size_t put_exponent(char *text, int exponent)
-{
-    unsigned magnitude = exponent < 0 ? (unsigned)-exponent : (unsigned)exponent;
-    size_t len = 0;
-
-    text[len++] = 'e';
-    text[len++] = exponent < 0 ? '-' : '+';
-    if (magnitude >= 100)
-        text[len++] = (char)('0' + magnitude / 100);
-    if (magnitude >= 10)
-        text[len++] = (char)('0' + magnitude / 10 % 10);
-    text[len++] = (char)('0' + magnitude % 10);
-    return len;
-}
-
-/* Number::toString (ECMA-262 section 6.1.6.1.20), steps 6 to 12; n and k as there. */
-static size_t layout(const struct double_digits *d, char text[NUMBER_TEXT_MAX])
-{
-    int n = d->point, k = d->count;
-    size_t len = 0;
-
-    if (n > -6 && n <= 0) {
-        memcpy(text, "0.00000", (size_t)(2 - n));
-        memcpy(text + 2 - n, d->digits, (size_t)k);
-        return (size_t)(2 - n + k);
-    }
-    if (n > 0 && n <= 21 && k <= n) {
-        memcpy(text, d->digits, (size_t)k);
-        memset(text + k, '0', (size_t)(n - k));
-        return (size_t)n;
-    }
-    /* The point goes behind the first n digits, or with an exponent behind the first one. */
-    len = n > 0 && n <= 21 ? (size_t)n : 1;
-    memcpy(text, d->digits, len);
-    if ((size_t)k > len) {
-        text[len] = '.';
-        memcpy(text + len + 1, d->digits + len, (size_t)k - len);
-    }
-    if (n > 0 && n <= 21)
-        return (size_t)k + 1;
-    len = (size_t)k + (k > 1);
-    return len + put_exponent(text + len, n - 1);
-}
-
-static void put_digits(struct buf *out, const struct double_digits *d)
-{
-    char text[NUMBER_TEXT_MAX];
-
-    if (d->count == 0) {
-        buf_put_char(out, '0');
+    if (w->to != w->end && *w->to == (uint8_t)mark) {
+        w->to++;
         return;
     }
-    if (d->is_negative)
-        buf_put_char(out, '-');
-    buf_put(out, text, layout(d, text));
+    flush(w);
+    buf_put_char(w->out, mark);
 }
 
-void json_put_double(struct buf *out, double value)
+/* That much of the text was written otherwise; where it ends, a span may go on. */
+static void skip_text(struct writer *w, struct bytes text)
 {
-    struct double_digits digits = double_digits_of(value);
-
-    put_digits(out, &digits);
+    w->from = w->to = text.data + text.len;
 }
 
-void json_put_number(struct buf *out, struct bytes number_text)
+/* --- Values ---------------------------------------------------------------------------------- */
+
+static void write_value(struct writer *w, uint32_t node);
+
+static void write_string(struct writer *w, uint32_t node)
 {
-    struct double_digits digits;
+    struct bytes text = json_text(w->doc, node);
 
-    if (decimal_to_double_digits(number_text, &digits))
-        put_digits(out, &digits);
-    else
-        buf_put_bytes(out, number_text);
+    if (!(w->doc->nodes[node].flags & JSON_HAS_ESCAPES)) {
+        put_text(w, text); /* what must be escaped has been */
+        return;
+    }
+    flush(w);
+    json_put_escaped(w->out, json_raw(w->doc, node));
+    skip_text(w, text);
 }
 
-static void write_number(const struct json_doc *doc, uint32_t node, struct buf *out)
+static void write_number(struct writer *w, uint32_t node)
 {
-    struct bytes raw = json_raw(doc, node);
+    struct bytes raw = json_raw(w->doc, node);
+    char text[NUMBER_TEXT_MAX];
+    size_t len = json_format_number(raw, text);
 
-    if (doc->nodes[node].flags & JSON_IS_INTEGER && raw.len <= PLAIN_INTEGER_MAX &&
-        !bytes_equal_str(raw, "-0"))
-        buf_put_bytes(out, raw);
-    else
-        json_put_number(out, raw);
+    if (len == 0 || bytes_equal(bytes_of(text, len), raw)) {
+        put_text(w, raw);
+        return;
+    }
+    flush(w);
+    buf_put(w->out, text, len);
+    skip_text(w, raw);
 }
-
-/* --- Containers ------------------------------------------------------------------------------ */
 
 /* A member whose name is an array index in JavaScript's eyes. */
 struct indexed {
@@ -247,75 +154,98 @@ static struct indexed *sort_indexed(const struct json_doc *doc, uint32_t object,
     return sorted;
 }
 
-static void write_member(const struct json_doc *doc, uint32_t name, bool is_first, struct buf *out)
+static void write_member(struct writer *w, uint32_t name, bool is_first)
 {
     if (!is_first)
-        buf_put_char(out, ',');
-    write_string(doc, name, out);
-    buf_put_char(out, ':');
-    json_write(doc, name + 1, out);
+        put_mark(w, ',');
+    write_string(w, name);
+    put_mark(w, ':');
+    write_value(w, name + 1);
 }
 
 /* `id`: NULL, or what becomes the first ordinary member instead of any "id" that there is. */
-static void write_object(const struct json_doc *doc, uint32_t object, const char *id,
-                         struct buf *out)
+static void write_object(struct writer *w, uint32_t object, const char *id)
 {
+    const struct json_doc *doc = w->doc;
     size_t count, written = 0;
-    CLEANUP(freep) struct indexed *indexed = sort_indexed(doc, object, &count, out);
+    CLEANUP(freep) struct indexed *indexed = sort_indexed(doc, object, &count, w->out);
     uint32_t index;
 
-    buf_put_char(out, '{');
+    put_mark(w, '{');
     for (size_t i = 0; i < count; i++)
-        write_member(doc, indexed[i].name, written++ == 0, out);
+        write_member(w, indexed[i].name, written++ == 0);
     if (id) {
-        buf_put_str(out, written++ ? ",\"id\":" : "\"id\":");
-        json_put_str(out, id);
+        flush(w);
+        buf_put_str(w->out, written++ ? ",\"id\":" : "\"id\":");
+        json_put_str(w->out, id);
     }
     for (uint32_t i = json_first(doc, object); i != JSON_NONE; i = json_after(doc, object, i)) {
         if ((indexed && name_is_index(doc, i, &index)) ||
             (id && json_string_equals(doc, i, bytes_of_str("id"))))
             continue;
-        write_member(doc, i, written++ == 0, out);
+        write_member(w, i, written++ == 0);
     }
-    buf_put_char(out, '}');
+    put_mark(w, '}');
 }
 
-static void write_array(const struct json_doc *doc, uint32_t array, struct buf *out)
+static void write_array(struct writer *w, uint32_t array)
 {
-    char before = '[';
+    const struct json_doc *doc = w->doc;
+    bool is_first = true;
 
+    put_mark(w, '[');
     for (uint32_t i = json_first(doc, array); i != JSON_NONE; i = json_after(doc, array, i)) {
-        buf_put_char(out, before);
-        json_write(doc, i, out);
-        before = ',';
+        if (!is_first)
+            put_mark(w, ',');
+        is_first = false;
+        write_value(w, i);
     }
-    buf_put_str(out, before == '[' ? "[]" : "]");
+    put_mark(w, ']');
 }
 
-void json_write(const struct json_doc *doc, uint32_t node, struct buf *out)
+static void write_value(struct writer *w, uint32_t node)
 {
-    switch (json_kind_of(doc, node)) {
+    switch (json_kind_of(w->doc, node)) {
     case JSON_OBJECT:
-        write_object(doc, node, NULL, out);
+        write_object(w, node, NULL);
         break;
     case JSON_ARRAY:
-        write_array(doc, node, out);
+        write_array(w, node);
         break;
     case JSON_STRING:
-        write_string(doc, node, out);
+        write_string(w, node);
         break;
     case JSON_NUMBER:
-        write_number(doc, node, out);
+        write_number(w, node);
         break;
     case JSON_NULL:
     case JSON_FALSE:
     case JSON_TRUE:
-        buf_put_bytes(out, json_raw(doc, node));
+        put_text(w, json_raw(w->doc, node));
         break;
     }
 }
 
+static struct writer writer_of(const struct json_doc *doc, uint32_t node, struct buf *out)
+{
+    const uint8_t *text = (const uint8_t *)doc->text, *start = json_text(doc, node).data;
+
+    return (struct writer){
+        .doc = doc, .out = out, .from = start, .to = start, .end = text + doc->text_bytes};
+}
+
+void json_write(const struct json_doc *doc, uint32_t node, struct buf *out)
+{
+    struct writer w = writer_of(doc, node, out);
+
+    write_value(&w, node);
+    flush(&w);
+}
+
 void json_write_record(const struct json_doc *doc, uint32_t object, const char *id, struct buf *out)
 {
-    write_object(doc, object, id, out);
+    struct writer w = writer_of(doc, object, out);
+
+    write_object(&w, object, id);
+    flush(&w);
 }
