@@ -76,7 +76,8 @@ MUST_CHECK enum status schema_check(const struct schema *schema, struct schema_r
                                     const struct schema_budget *budget);
 /* At most VIOLATIONS_MAX, in document order of first discovery. */
 const struct violation *schema_violations(const struct schema_run *run, size_t *ret_count);
-/* Also for valid documents; at most VIOLATIONS_MAX; collected only on request, after a check. */
+/* Also for valid documents; at most VIOLATIONS_MAX; collected only on request, right after the
+ * check of the same document (which has seen, in passing, whether there are any). */
 const struct unknown_member *schema_unknown_members(const struct schema *schema,
                                                     struct schema_run *run,
                                                     const struct json_doc *doc, uint32_t node,

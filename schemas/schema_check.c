@@ -298,6 +298,8 @@ static bool check_member(struct schema_run *run, const struct frame *frame,
     }
     if (is_named || is_matched || !rules->is_additional_open)
         note_known(run, name);
+    else
+        run->is_all_known = false;
     if (is_named || is_matched || rules->additional != SUBSCHEMA_NONE)
         mark(run, name);
     if (is_named || is_matched || rules->additional == SUBSCHEMA_NONE)
@@ -457,8 +459,11 @@ static bool check_any_of(struct schema_run *run, const struct frame *frame,
                          const struct subschema_list *list)
 {
     bool is_valid = false, is_enough = !run->schema->has_unevaluated;
-    for (uint32_t i = 0; i < list->count && !(is_valid && is_enough); i++)
-        is_valid |= holds(run, frame, list->schemas[i], frame->node, KEYWORD_ANY_OF);
+    uint32_t looked_at = 0;
+    for (; looked_at < list->count && !(is_valid && is_enough); looked_at++)
+        is_valid |= holds(run, frame, list->schemas[looked_at], frame->node, KEYWORD_ANY_OF);
+    if (looked_at < list->count)
+        run->is_all_known = false; /* a branch not looked at may describe an object */
     if (run->mode == RUN_KNOWN)
         note_branches(run, frame, list, is_valid, KEYWORD_ANY_OF);
     else if (!is_valid && run->mode == RUN_REPORT)
@@ -701,6 +706,7 @@ bool run_begin(struct schema_run *run, const struct schema *schema, const struct
     run->schema = schema;
     run->doc = doc;
     run->status = STATUS_OK;
+    run->is_all_known = true;
     run->finding_count = run->finding_base = run->violation_count = run->described_count = 0;
     buf_clear(&run->text);
     buf_clear(&run->scratch);

@@ -68,6 +68,9 @@ struct schema_run {
     struct violation violations[VIOLATIONS_MAX];
     uint32_t violation_count;
 
+    /* The fast pass found every member named by the subschema that describes its object, and
+     * skipped no branch: there are no unknown members to look for. */
+    bool is_all_known;
     uint8_t *known; /* by name node */
     uint32_t known_capacity;
     struct described *described;

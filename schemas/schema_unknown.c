@@ -92,6 +92,8 @@ const struct unknown_member *schema_unknown_members(const struct schema *schema,
 {
     struct place places[VIOLATIONS_MAX];
     *ret_count = 0;
+    if (run->is_all_known && run->mode == RUN_FAST && run->schema == schema && run->doc == doc)
+        return run->unknown;
     if (!run_begin(run, schema, doc) ||
         !run_grow(run, &run->known, doc->node_count, &run->known_capacity, 1))
         return run->unknown;
