@@ -9,7 +9,7 @@
 #include "storage/journal.h"
 #include "storage/outbox.h"
 
-#define STEP_ROWS 500
+#define STEP_ROWS 1000
 #define ROUND_MS (10 * 1000)
 
 static bool prune_deliveries(const struct housekeeping *housekeeping, struct txn *txn)
