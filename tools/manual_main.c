@@ -2,7 +2,7 @@
  * manual_main: run by the build, never installed: writes the man pages and completions from the
  * tables they come from.
  *
- *     manual postern.1 | posternd.8 | postern.bash | _postern >FILE
+ *     manual postern.1 | posternd.8 | commands.md | postern.bash | _postern >FILE
  */
 #include "ingest/settings.h"
 #include "tools/manual.h"
@@ -35,8 +35,12 @@ int main(int argc, char **argv)
     const char *wanted = argc == 2 ? argv[1] : "";
     if (!strcmp(wanted, "postern.1"))
         manual_put_roff(POSTERN_VERSION, &text);
+    else if (!strcmp(wanted, "commands.md"))
+        manual_put_markdown(&text);
     else if (!strcmp(wanted, "posternd.8"))
         put_server_page(&text);
+    else if (!strcmp(wanted, "settings.md"))
+        settings_put_markdown(&text);
     else if (!strcmp(wanted, "postern.bash"))
         manual_put_bash(&text);
     else if (!strcmp(wanted, "_postern"))
