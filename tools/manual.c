@@ -189,3 +189,46 @@ void manual_put_roff(const char *version, struct buf *out)
                      "\\fBendpoints create\\fR where no server runs.\n.TP\nNO_COLOR\nno colours, "
                      "on a terminal too.\n.SH SEE ALSO\n.BR posternd (8)\n");
 }
+
+/* ---- Markdown ---- */
+
+/* Within a table's cell. */
+static void markdown_put(struct buf *out, const char *text)
+{
+    for (; *text; text++) {
+        if (*text == '|' || *text == '*' || *text == '<')
+            buf_put_char(out, '\\');
+        buf_put_char(out, *text);
+    }
+}
+
+static void markdown_put_options(const struct command *command, struct buf *out)
+{
+    for (const struct option *o = command->options; o && o->name; o++) {
+        buf_printf(out, "%s`--%s%s", o == command->options ? "" : "<br>", o->name,
+                   o->value ? " " : "");
+        for (const char *c = o->value ? o->value : ""; *c; c++)
+            buf_printf(out, *c == '|' ? "\\|" : "%c", *c);
+        buf_printf(out, "`%s ", o->is_repeatable ? "…" : "");
+        markdown_put(out, o->help);
+        buf_put_str(out, o->is_required ? " (required)" : "");
+    }
+}
+
+void manual_put_markdown(struct buf *out)
+{
+    buf_put_str(out, "| command | | options |\n| --- | --- | --- |\n");
+    for (const struct command *c = COMMANDS; c->noun; c++) {
+        buf_put_str(out, "| `");
+        command_name_put(c, out);
+        for (size_t i = 0; i < COMMAND_ARGUMENTS_MAX && c->arguments[i].name; i++)
+            buf_printf(out, " %s%s", c->arguments[i].name, c->arguments[i].is_many ? "…" : "");
+        buf_put_str(out, "` | ");
+        markdown_put(out, c->summary);
+        buf_put_str(out, c->notes ? ". " : "");
+        markdown_put(out, c->notes ? c->notes : "");
+        buf_put_str(out, " | ");
+        markdown_put_options(c, out);
+        buf_put_str(out, " |\n");
+    }
+}

@@ -14,5 +14,7 @@ void manual_put_command_help(const struct command *command, struct buf *out);
 
 /* postern(1). */
 void manual_put_roff(const char *version, struct buf *out);
+/* The table of commands of docs/tools.md. */
+void manual_put_markdown(struct buf *out);
 void manual_put_bash(struct buf *out);
 void manual_put_zsh(struct buf *out);
