@@ -102,6 +102,30 @@ static void a_store_of_another_user_is_refused(void **state)
     assert_non_null(strstr(err.text, "belongs to user 0, and this process runs as user 65534"));
 }
 
+static void a_lock_file_made_by_root_belongs_to_the_stores_user(void **state)
+{
+    struct fixture *f = *state;
+    struct store *store;
+    struct err err = {0};
+    struct stat st;
+    char path[128];
+
+    if (geteuid() != 0) {
+        print_message("skipped: only root makes files that others cannot open\n");
+        skip();
+    }
+    store_close(f->store);
+    f->store = NULL;
+    (void)snprintf(path, sizeof(path), "%s/store/data.mdb", f->dir);
+    assert_int_equal(chown(path, 65534, 65534), 0);
+    (void)snprintf(path, sizeof(path), "%s/store/lock.mdb", f->dir);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(fixture_try_open(f, STORE_TOOL, &store, &err), STATUS_OK);
+    store_close(store);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_uid, 65534);
+}
+
 static void a_newer_format_is_refused_and_left_alone(void **state)
 {
     struct fixture *f = *state;
@@ -727,6 +751,7 @@ int main(void)
         STORE_TEST(a_second_server_is_told_who_holds_the_store),
         STORE_TEST(a_tool_finds_no_store_where_none_is),
         STORE_TEST(a_store_of_another_user_is_refused),
+        STORE_TEST(a_lock_file_made_by_root_belongs_to_the_stores_user),
         STORE_TEST(a_newer_format_is_refused_and_left_alone),
         STORE_TEST(a_store_made_halfway_is_made_anew),
         STORE_TEST(an_emptied_store_directory_is_never_taken_for_a_new_one),
