@@ -4,6 +4,9 @@ others served meanwhile, no line in the log, no descriptor or request left behin
 The numbers in the names' docstrings are what h2o did before the guard stood before it.
 """
 import contextlib
+import random
+import signal
+import socket
 import threading
 import time
 
@@ -67,9 +70,10 @@ def bounded(echo, cpu_s=2.0, memory=32 * MIB, serves=True):
     assert echo.process.poll() is None, "the process died"
     assert not failed, failed
     assert served[0] > 0 or not serves
-    assert peak[0] - before <= memory, f"{(peak[0] - before) / MIB:.1f} MiB"
-    spent = echo.cpu_s() - cpu
-    assert spent <= cpu_s + served[0] * 0.002, f"{spent:.2f} s"
+    if not echo.has_sanitizer:  # which keeps what is freed, and takes its time
+        assert peak[0] - before <= memory, f"{(peak[0] - before) / MIB:.1f} MiB"
+        spent = echo.cpu_s() - cpu
+        assert spent <= cpu_s + served[0] * 0.002, f"{spent:.2f} s"
 
 
 def is_calm(echo):
@@ -127,7 +131,7 @@ def test_a_corrupt_tls_record_while_pongs_wait(echo):
         with contextlib.suppress(OSError):
             wire.send(PINGS * 100000)
         raw = Wire.__new__(Wire)
-        raw.sock = __import__("socket").socket(fileno=wire.sock.detach())
+        raw.sock = socket.socket(fileno=wire.sock.detach())
         raw.sock.settimeout(0.5)
         with contextlib.suppress(OSError):
             raw.sock.send(b"\x17\x03\x03\x00\x20" + b"x" * 32)
@@ -166,14 +170,13 @@ def test_bursts_that_fill_a_read_exactly(echo, where, size):
 
 def test_a_continuation_that_comes_after_goaway(make_echo):
     """The loop looked at the frame for ever without taking it: a hang at shutdown."""
-    echo = make_echo("--drain-ms", 6000)
+    echo = make_echo("--drain-ms", 2000)
     with Wire(echo.clear, h2=True) as wire:
-        wire.send(request(1, "/delay?5000"))
+        wire.send(request(1, "/delay?2500"))
         wire.send(frame(HEADERS, END_STREAM, 3, head()))
         wait_until(lambda: echo.stats()["inflight_requests"] == 2)
-        echo.signal(15)
-        wire.read_frames(lambda: wire.goaways)
-        wire.read_frames(lambda: len(wire.goaways) > 1 or wire.streams.get(1))
+        echo.signal(signal.SIGTERM)
+        wire.read_frames(lambda: len(wire.goaways) == 2)
         quietly(wire, frame(CONTINUATION, END_HEADERS, 3, b""))
         assert wire.is_closed()
     assert echo.process.wait(10) == 0
@@ -598,7 +601,6 @@ def test_a_thousand_idle_connections_cost_little(echo):
 
 
 def test_random_frames_do_no_harm(echo):
-    import random
     chance = random.Random(20261120)
     block = head("/echo", "POST")
     with bounded(echo, cpu_s=20):

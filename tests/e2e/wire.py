@@ -105,16 +105,26 @@ class Closed(Exception):
 class Wire:
     def __init__(self, address, h2=False, receive_buffer=None, mss=None, timeout_s=DEADLINE_S,
                  first=b"", session=None, context=None):
-        host, port, is_tls = address
         self.sock = socket.socket()
         if receive_buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         if mss:
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, mss)
         self.sock.settimeout(timeout_s)
-        self.sock.connect((host, port))
+        self.sock.connect(address[:2])
+        self.begin(address, h2, first, session, context)
+
+    @classmethod
+    def from_socket(cls, sock, address, h2=False):
+        """Of a socket that is connected already."""
+        wire = cls.__new__(cls)
+        wire.sock = sock
+        wire.begin(address, h2)
+        return wire
+
+    def begin(self, address, h2, first=b"", session=None, context=None):
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if is_tls:
+        if address[2]:
             context = context or client_context(["h2"] if h2 else ["http/1.1"])
             self.sock = context.wrap_socket(self.sock, server_hostname="localhost", session=session)
         self.input = b""
@@ -284,7 +294,7 @@ class Echo:
         with open(self.log_path, "wb") as log, open(self.out_path, "wb") as out:
             self.process = subprocess.Popen([str(word) for word in command], stdout=out, stderr=log,
                                             stdin=subprocess.DEVNULL)
-        self.base = None
+        self.has_sanitizer = b"__asan_init" in PROGRAM.read_bytes()
         announced = wait_until(self.announcement, "http_echo serves")
         self.pid = announced["pid"]
         self.clear = address_of(announced["cleartext"])
