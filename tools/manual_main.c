@@ -2,7 +2,7 @@
  * manual_main: run by the build, never installed: writes the man pages and completions from the
  * tables they come from.
  *
- *     manual postern.1 | posternd.8 | commands.md | postern.bash | _postern >FILE
+ *     manual postern.1 | posternd.8 | commands.md | settings.md | postern.bash | _postern >FILE
  */
 #include "ingest/settings.h"
 #include "tools/manual.h"
