@@ -17,13 +17,13 @@
 #define LONG_DIGITS_MAX 2000
 #define EXPONENT_MAX INT32_MAX
 
-/* 2^1024 - 2^970: halfway between the largest double and what would be the next. */
-#define DOUBLE_BOUND                                                                               \
-    "17976931348623158079372897140530341507993413271003782693617377898044496829276475094664901797" \
-    "75872070963302864166928879109465555478519404026306574886715058206819089020007083836762738548" \
-    "45817711531764475730270069855571366959622842914819860834936475292719074168444365510704342711" \
-    "559699508093042880177904174497792"
-#define DOUBLE_BOUND_POINT 309
+/* 2^1024 - 2^970, an integer: halfway between the largest double and what would be the next. */
+static const char DOUBLE_BOUND[] =
+    "17976931348623158079372897140530341507993413271003782693617377898044496829276475094664901797"
+    "75872070963302864166928879109465555478519404026306574886715058206819089020007083836762738548"
+    "45817711531764475730270069855571366959622842914819860834936475292719074168444365510704342711"
+    "559699508093042880177904174497792";
+#define DOUBLE_BOUND_DIGITS (sizeof DOUBLE_BOUND - 1)
 
 static bool is_digit(uint8_t c)
 {
@@ -133,12 +133,14 @@ bool decimal_is_integer(struct bytes number)
 
 bool decimal_is_in_range(struct bytes number)
 {
-    struct decimal d = decimal_of(number), bound;
+    const uint8_t *bound_digits = (const uint8_t *)DOUBLE_BOUND;
+    struct decimal d = decimal_of(number);
+    struct decimal bound = {.first = bound_digits,
+                            .end = bound_digits + DOUBLE_BOUND_DIGITS,
+                            .digit_count = DOUBLE_BOUND_DIGITS,
+                            .point = DOUBLE_BOUND_DIGITS};
 
-    if (d.digit_count == 0 || d.point != DOUBLE_BOUND_POINT)
-        return d.point < DOUBLE_BOUND_POINT;
-    bound = decimal_of(bytes_of_str(DOUBLE_BOUND));
-    return compare_magnitudes(&d, &bound) < 0;
+    return d.point < bound.point || compare_magnitudes(&d, &bound) < 0;
 }
 
 bool decimal_to_u64(struct bytes number, uint64_t *ret_value)
