@@ -1,6 +1,7 @@
 /*
- * schema_compiler: the state that compiling shares between its two halves: schema_refs.c (texts,
- * identifiers, references, dialects) and schema_compile.c (keywords to checks). Internal.
+ * schema_compiler: the state that compiling shares between its parts: schema_compile.c (the whole),
+ * schema_refs.c (texts, identifiers, references, dialects), schema_steps.c (keywords to checks) and
+ * schema_cycles.c. Internal.
  *
  * Sticky: after the first failure c->status is set, c->fault is filled, and every step does
  * nothing.
@@ -78,6 +79,9 @@ const struct anchor *compiler_find_anchor(const struct compiler *c, uint32_t res
                                           struct bytes name);
 /* The subschema for a node, made (and put in line for compiling) if there is none. */
 uint32_t compiler_subschema(struct compiler *c, uint32_t source, uint32_t node);
+
+/* Turn the keywords of the subschema of that number into checks (schema_steps.c). */
+void compiler_compile(struct compiler *c, uint32_t index);
 
 /* schema_compile() with a place in the recursion of metaschemas. */
 enum status schema_compile_text(struct bytes uri, struct bytes text,

@@ -1,6 +1,7 @@
 /*
- * schema_run: the state of one check, shared by the checker (schema_check.c), its messages
- * (schema_detail.c) and the search for unknown members (schema_unknown.c). Internal.
+ * schema_run: the state of one check, shared by its course (schema_run.c), the walk
+ * (schema_check.c), the messages (schema_detail.c) and the search for unknown members
+ * (schema_unknown.c). Internal.
  */
 #pragma once
 
@@ -83,6 +84,9 @@ static inline bool run_is_done(const struct schema_run *run)
     return run->mode == RUN_FAST || run->status != STATUS_OK;
 }
 
+/* Note why the check cannot go on, unless that is known already. False, for the caller to return.
+ */
+bool run_stop(struct schema_run *run, enum status why);
 /* Use up part of the budget; false: stop, run->status says why. */
 bool run_spend(struct schema_run *run, uint32_t units);
 /* Room for one more element; false: no memory, run->status says so. */
@@ -91,6 +95,8 @@ bool run_grow(struct schema_run *run, void *array_pointer, uint32_t count, uint3
 /* Apply the root to `node` in that mode, with a fresh budget. */
 bool run_apply(struct schema_run *run, uint32_t node, enum run_mode mode,
                const struct schema_budget *budget);
+/* The root subschema applied to `node` (schema_check.c). */
+bool run_root(struct schema_run *run, uint32_t node);
 /* Get ready for that pair. False: no memory. */
 bool run_begin(struct schema_run *run, const struct schema *schema, const struct json_doc *doc);
 
