@@ -69,6 +69,19 @@ static void the_man_page_escapes_what_roff_would_read(void **state)
     }
 }
 
+static void the_markdown_table_has_a_row_for_each_command(void **state)
+{
+    (void)state;
+    CLEANUP(buf_fini) struct buf text = {0};
+    size_t commands = 0, lines = 0;
+    manual_put_markdown(&text);
+    for (const struct command *c = COMMANDS; c->noun; c++)
+        commands++;
+    for (size_t i = 0; i < text.len; i++)
+        lines += text.data[i] == '\n';
+    assert_int_equal(lines, commands + 2);
+}
+
 static void completions_name_every_command_and_option(void **state)
 {
     (void)state;
@@ -97,6 +110,7 @@ int main(void)
         cmocka_unit_test(a_nouns_help_lists_its_commands_with_their_options),
         cmocka_unit_test(a_commands_help_explains_arguments_and_options),
         cmocka_unit_test(the_man_page_escapes_what_roff_would_read),
+        cmocka_unit_test(the_markdown_table_has_a_row_for_each_command),
         cmocka_unit_test(completions_name_every_command_and_option),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
