@@ -54,6 +54,11 @@ packages_install() {
     fi
     echo "installing ${missing[*]}" >&2
     as_root+=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=3 -o Dpkg::Use-Pty=0)
-    "${as_root[@]}" update </dev/null >&2 &&
-        "${as_root[@]}" install -y --no-install-recommends "${missing[@]}" </dev/null >&2
+    # Hundreds of lines that nobody reads unless it fails.
+    local said
+    if ! said=$({ "${as_root[@]}" update && "${as_root[@]}" install -y --no-install-recommends \
+        "${missing[@]}"; } </dev/null 2>&1); then
+        printf '%s\n' "$said" >&2
+        return 1
+    fi
 }
