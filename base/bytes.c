@@ -90,27 +90,12 @@ enum status buf_reserve(struct buf *buf, size_t more)
     return buf_grow(buf, buf->len + more);
 }
 
-void buf_put(struct buf *buf, const void *data, size_t len)
+void buf_put_growing(struct buf *buf, const void *data, size_t len)
 {
     if (len == 0 || buf_reserve(buf, len) != STATUS_OK)
         return;
     memcpy(buf->data + buf->len, data, len);
     buf->len += len;
-}
-
-void buf_put_bytes(struct buf *buf, struct bytes view)
-{
-    buf_put(buf, view.data, view.len);
-}
-
-void buf_put_str(struct buf *buf, const char *text)
-{
-    buf_put(buf, text, strlen(text));
-}
-
-void buf_put_char(struct buf *buf, char c)
-{
-    buf_put(buf, &c, 1);
 }
 
 void buf_printf(struct buf *buf, const char *format, ...)

