@@ -248,12 +248,12 @@ class Server:
 
     # Tools.
 
-    def tool(self, *words, check=True, stdin=None, timeout_s=60):
+    def tool(self, *words, check=True, stdin=None, timeout_s=60, environment=None):
         """`postern WORDS…`; the CompletedProcess with text. check: its exit status must be 0."""
         done = subprocess.run([str(word) for word in [POSTERN, "--data", self.data, *words]],
                               input=stdin, stdin=subprocess.DEVNULL if stdin is None else None,
                               capture_output=True, text=True, timeout=timeout_s,
-                              env=clean_environment())
+                              env=clean_environment(**(environment or {})))
         assert not SANITIZER_REPORT.search(done.stderr), done.stderr
         if check:
             assert done.returncode == 0, f"postern {' '.join(map(str, words))}: exit status " \
