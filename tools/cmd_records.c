@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "storage/outbox.h"
+#include "storage/scrub.h"
 #include "tools/commands.h"
 #include "tools/find.h"
 #include "tools/record_view.h"
@@ -298,14 +299,17 @@ int records_erase(struct tool *tool, const struct args *args)
     enum status s = tool_write(tool, erase_step, &visit);
     if (s != STATUS_OK)
         return complain_visit(s, &visit);
+    uint64_t held = 0;
+    s = store_scrub(tool->store, &held);
     output_item_begin(tool->out);
     output_str(tool->out, "id", id);
     output_str(tool->out, "type", visit.type.name);
     output_bool(tool->out, "erased", true);
     output_number(tool->out, "revisions", visit.erased);
     output_item_end(tool->out);
-    output_note(tool->out,
-                "\nBackups made before still hold it; old copies of pages in the store's file do "
-                "until their space is used again. A new backup holds nothing of it.\n");
+    output_note(tool->out, "\nBackups made before still hold it; a new one holds nothing of it.\n");
+    if (s != STATUS_OK || held > 0)
+        output_note(tool->out, "Old copies of pages in the store's file could not all be "
+                               "overwritten now; their space is used again with time.\n");
     return DONE;
 }

@@ -2,6 +2,7 @@
  * reports: what the server shall report regularly, as `report.generated` events.
  */
 #include "base/cleanup.h"
+#include "ingest/raise.h"
 #include "storage/reports.h"
 #include "tools/commands.h"
 
@@ -86,6 +87,24 @@ static void audit_report(struct txn *txn, const char *act, const struct report *
     tool_audit(txn, act, id, detail);
 }
 
+/* Subscribers learn of the schedule as they will of its reports. */
+static enum status raise_scheduled(struct txn *txn, const struct report *report)
+{
+    CLEANUP(buf_fini) struct buf data = {0};
+    char id[TYPEID_TEXT_BYTES], next[TIME_TEXT_BYTES];
+    struct subscriptions *subscriptions = subscriptions_new();
+    if (!subscriptions)
+        return STATUS_NO_MEMORY;
+    typeid_format(REPORT_ID_PREFIX, &report->id, id);
+    time_format(report->next_due_ms, next);
+    buf_printf(&data, "{\"schedule\":\"%s\",\"every\":\"%s\",\"nextAt\":\"%s\"}", id,
+               report_every_text(report->every), next);
+    if (data.status == STATUS_OK)
+        raise_event(txn, subscriptions, "report.scheduled", buf_bytes(&data));
+    subscriptions_free(subscriptions);
+    return data.status;
+}
+
 static enum status create_step(void *context, struct txn *txn)
 {
     struct report_visit *visit = context;
@@ -93,7 +112,7 @@ static enum status create_step(void *context, struct txn *txn)
     visit->report.created_ms = visit->report.next_due_ms = 0;
     report_put(txn, &visit->report);
     audit_report(txn, "reports create", &visit->report);
-    return STATUS_OK;
+    return raise_scheduled(txn, &visit->report);
 }
 
 int reports_create(struct tool *tool, const struct args *args)

@@ -3,6 +3,7 @@
  * counts as absent. What the flags, the environment and the file allow is added up.
  */
 #include "tools/server.h"
+#include "schemas/decimal.h"
 
 #include "base/cleanup.h"
 #include "ingest/deliver/address_guard.h"
@@ -59,8 +60,10 @@ static bool is_alive(int64_t pid)
 static void read_doc(const struct json_doc *doc, struct server *server)
 {
     uint32_t pid = json_member(doc, 0, "pid");
-    if (pid != JSON_NONE && json_kind_of(doc, pid) == JSON_NUMBER)
-        server->pid = strtoll((const char *)json_raw(doc, pid).data, NULL, 10);
+    uint64_t number;
+    if (pid != JSON_NONE && json_kind_of(doc, pid) == JSON_NUMBER &&
+        decimal_to_u64(json_raw(doc, pid), &number) && number <= INT32_MAX)
+        server->pid = (int64_t)number;
     server->is_running = is_alive(server->pid);
     read_text(doc, json_member(doc, 0, "version"), server->version, sizeof(server->version));
     read_text(doc, json_member(doc, 0, "admin"), server->admin, sizeof(server->admin));
