@@ -145,7 +145,7 @@ def test_wrong_settings_end_with_2_and_the_reason(tmp_path, flags, environment, 
 @pytest.mark.parametrize("text, message", [
     ("{", "schema"),
     ('{"type": 5}', "x.json"),
-    ('{"x-postern": {"type": "x", "surprise": 1}}', "surprise"),
+    ('{"x-postern": {"type": "x", "idPrefix": "x", "key": "k", "surprise": 1}}', "surprise"),
 ])
 def test_a_wrong_schema_ends_with_2_and_its_file(tmp_path, text, message):
     folder = tmp_path / "schemas"
