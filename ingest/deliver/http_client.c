@@ -193,6 +193,7 @@ static CURLcode call_set_constants(struct call *call)
     SET(CURLOPT_WRITEDATA, call);
     SET(CURLOPT_PROXY, ""); /* not from the environment either */
     SET(CURLOPT_NOPROXY, "*");
+    SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
     SET(CURLOPT_SSL_VERIFYPEER, 1L);

@@ -9,6 +9,8 @@
 #include "storage/outbox.h"
 #include "tests/unit/ingest/deliver/receiver.h"
 
+#include <dlfcn.h>
+#include <netdb.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <time.h>
@@ -18,6 +20,31 @@
 #define SECRET "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 #define DEADLINE_MS 20000
 #define QUICK_TIMEOUT_MS 300
+
+static void pause_briefly(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+/* Takes libcurl's calls: names below "hangs.example" are looked up until the test lets go of them.
+ */
+static atomic_bool is_lookup_released;
+static atomic_int lookups_hanging;
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                struct addrinfo **ret_addresses)
+{
+    const char *suffix = host ? strstr(host, "hangs.example") : NULL;
+    if (suffix) {
+        atomic_fetch_add(&lookups_hanging, 1);
+        while (!atomic_load(&is_lookup_released))
+            pause_briefly();
+        atomic_fetch_sub(&lookups_hanging, 1);
+        return EAI_AGAIN;
+    }
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) =
+        (__typeof__(real))dlsym(RTLD_NEXT, "getaddrinfo");
+    return real(host, service, hints, ret_addresses);
+}
 
 struct rig {
     char dir[64];
@@ -138,11 +165,6 @@ static struct uuid enqueue(struct rig *rig, uint32_t endpoint)
     if (rig->deliver)
         deliver_wake(rig->deliver);
     return id;
-}
-
-static void pause_briefly(void)
-{
-    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
 static bool is_over(int64_t since_ms)
@@ -378,6 +400,31 @@ static void stopping_does_not_wait_for_ever(void **state)
     assert_int_equal(state_of(rig, &id), DELIVERY_PENDING);
 }
 
+static void a_name_that_is_looked_up_for_ever_holds_nobody_up(void **state)
+{
+    struct rig *rig = *state;
+    rig->options.timeout_ms = QUICK_TIMEOUT_MS;
+    atomic_store(&is_lookup_released, false);
+    rig_start(rig);
+    struct uuid hanging[5];
+    for (size_t i = 0; i < 5; i++) {
+        char url[64];
+        snprintf(url, sizeof url, "http://%zu.hangs.example/", i);
+        hanging[i] = enqueue(rig, add_endpoint(rig, url));
+    }
+    uint32_t good = endpoint_for(rig, "/ok");
+    struct uuid beside = enqueue(rig, good);
+    assert_int_equal(wait_for_attempt(rig, &beside).http_status, 200);
+    for (size_t i = 0; i < 5; i++)
+        assert_text(wait_for_attempt(rig, &hanging[i]).error, "no address in time");
+    assert_int_equal(atomic_load(&lookups_hanging), 5); /* given up, although still going on */
+    struct uuid after = enqueue(rig, good);
+    assert_int_equal(wait_for_attempt(rig, &after).http_status, 200);
+    atomic_store(&is_lookup_released, true);
+    while (atomic_load(&lookups_hanging))
+        pause_briefly();
+}
+
 static void a_thousand_deliveries_arrive_each_once(void **state)
 {
     struct rig *rig = *state;
@@ -423,6 +470,7 @@ int main(void)
         ON_RIG(new_settings_hold_for_connections_that_are_open),
         ON_RIG(stopping_waits_for_answers_and_stores_them),
         ON_RIG(stopping_does_not_wait_for_ever),
+        ON_RIG(a_name_that_is_looked_up_for_ever_holds_nobody_up),
         ON_RIG(a_thousand_deliveries_arrive_each_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
