@@ -37,6 +37,29 @@ static uint32_t top_member(const struct json_doc *doc, const char *name)
 
 /* --- when ------------------------------------------------------------------------------------- */
 
+/* A scalar's text as a document of one node, without the scanner: it is canonical, and so nothing
+ * has to be found out but its kind. The node is the caller's memory, and nothing can fail. */
+static struct json_doc scalar_doc(struct bytes text, struct json_node *node)
+{
+    bool is_string = text.data[0] == '"';
+
+    *node = (struct json_node){.kind = JSON_NUMBER, .len = (uint32_t)text.len, .next = 1};
+    if (is_string)
+        *node = (struct json_node){
+            .kind = JSON_STRING,
+            .flags = memchr(text.data, '\\', text.len) ? JSON_HAS_ESCAPES : 0,
+            .start = 1,
+            .len = (uint32_t)text.len - 2,
+            .next = 1,
+        };
+    else if (text.data[0] == 'n')
+        node->kind = JSON_NULL;
+    else if (text.data[0] == 't' || text.data[0] == 'f')
+        node->kind = text.data[0] == 't' ? JSON_TRUE : JSON_FALSE;
+    return (struct json_doc){
+        .text = (const char *)text.data, .text_bytes = text.len, .nodes = node, .node_count = 1};
+}
+
 static bool has_value(const struct json_doc *doc, const char *member, const struct json_doc *value)
 {
     uint32_t node = top_member(doc, member);
@@ -44,21 +67,35 @@ static bool has_value(const struct json_doc *doc, const char *member, const stru
     return node != JSON_NONE && json_equal(doc, node, value, json_root(value));
 }
 
-static void gather_when(struct gathering *g, const struct record_type *type)
+static bool becomes(const struct gathering *g, const char *member, const struct json_doc *value)
+{
+    return has_value(g->current, member, value) && !has_value(g->previous, member, value);
+}
+
+/* The value is an object or array: nobody's status is. */
+static bool becomes_container(const struct gathering *g, const char *member, struct bytes text)
 {
     CLEANUP(json_doc_fini) struct json_doc value = {0};
     struct json_fault fault;
 
-    for (size_t i = 0; i < type->when_count; i++) {
-        const struct event_when *rule = &type->when[i];
+    return json_scan(&value, text, &fault) == STATUS_OK && becomes(g, member, &value);
+}
 
-        if (top_member(g->current, rule->member) == JSON_NONE ||
-            json_scan(&value, bytes_of_str(rule->becomes_text), &fault) != STATUS_OK)
-            continue; /* the text is canonical: only memory can be what lacks */
-        if (has_value(g->current, rule->member, &value) &&
-            !has_value(g->previous, rule->member, &value))
-            gather(g, (struct change_event){.event = rule->event, .element = JSON_NONE});
+static void gather_when(struct gathering *g, const struct event_when *rule)
+{
+    struct bytes text = bytes_of_str(rule->becomes_text);
+    struct json_node node;
+    struct json_doc value;
+    bool is_new;
+
+    if (text.data[0] == '{' || text.data[0] == '[') {
+        is_new = becomes_container(g, rule->member, text);
+    } else {
+        value = scalar_doc(text, &node);
+        is_new = becomes(g, rule->member, &value);
     }
+    if (is_new)
+        gather(g, (struct change_event){.event = rule->event, .element = JSON_NONE});
 }
 
 /* --- each ------------------------------------------------------------------------------------- */
@@ -98,11 +135,14 @@ static uint32_t by_of(const struct elements *e, uint32_t element)
     return json_member(e->doc, element, e->by);
 }
 
-static void make_table(struct elements *e)
+/* `string_bytes`: the longest string that the table will be asked for. Its memory is taken now, so
+ * that no value hashes differently when there is none left. */
+static void make_table(struct elements *e, size_t string_bytes)
 {
     uint32_t slot_count;
 
-    if (e->array == JSON_NONE || e->doc->nodes[e->array].count <= WALKED_MAX)
+    if (e->array == JSON_NONE || e->doc->nodes[e->array].count <= WALKED_MAX ||
+        buf_reserve(&e->scratch, string_bytes) != STATUS_OK)
         return;
     slot_count = value_set_slots(e->doc->nodes[e->array].count);
     e->slots = calloc(slot_count, sizeof *e->slots);
@@ -125,7 +165,6 @@ static bool walk(const struct elements *e, uint32_t end, const struct json_doc *
 
 static void fill_table(struct elements *e)
 {
-    make_table(e);
     for (uint32_t i = first_of(e); e->slots && i != JSON_NONE;
          i = json_after(e->doc, e->array, i)) {
         uint32_t by = by_of(e, i);
@@ -154,10 +193,14 @@ static void gather_each(struct gathering *g, const struct event_each *rule)
 {
     CLEANUP(elements_fini) struct elements before = elements_of(g->previous, rule);
     CLEANUP(elements_fini) struct elements now = elements_of(g->current, rule);
+    size_t string_bytes = g->current->text_bytes;
     uint32_t index = 0;
 
+    if (g->previous && g->previous->text_bytes > string_bytes)
+        string_bytes = g->previous->text_bytes;
+    make_table(&before, string_bytes);
     fill_table(&before);
-    make_table(&now);
+    make_table(&now, string_bytes);
     for (uint32_t i = first_of(&now); i != JSON_NONE; i = json_after(now.doc, now.array, i)) {
         uint32_t value = by_of(&now, i), element = index++;
 
@@ -196,7 +239,8 @@ size_t change_events(const struct record_type *type, enum record_action action,
                        .event = own, .element = JSON_NONE, .is_update = action == ACTION_UPDATED});
     if (action == ACTION_DELETED)
         return g.count;
-    gather_when(&g, type);
+    for (size_t i = 0; i < type->when_count; i++)
+        gather_when(&g, &type->when[i]);
     for (size_t i = 0; i < type->each_count; i++)
         gather_each(&g, &type->each[i]);
     return g.count;

@@ -115,4 +115,6 @@ void json_pointer_of(const struct json_doc *doc, uint32_t node, struct buf *out)
             at = child;
         }
     }
+    if (scratch.status != STATUS_OK && out->status == STATUS_OK)
+        out->status = scratch.status;
 }

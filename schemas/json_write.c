@@ -95,30 +95,26 @@ struct indexed {
     uint32_t name;
 };
 
-/* "0" … "4294967294", without leading zeros. */
-static bool is_index(struct bytes name, uint32_t *ret_index)
-{
-    uint64_t value = 0;
-
-    if (name.len == 0 || name.len > INDEX_DIGITS_MAX || (name.len > 1 && name.data[0] == '0'))
-        return false;
-    for (size_t i = 0; i < name.len; i++) {
-        if (name.data[i] < '0' || name.data[i] > '9')
-            return false;
-        value = value * 10 + (name.data[i] - '0');
-    }
-    *ret_index = (uint32_t)value;
-    return value < UINT32_MAX;
-}
-
+/* "0" … "4294967294", without leading zeros; escapes resolved on the way. */
 static bool name_is_index(const struct json_doc *doc, uint32_t name, uint32_t *ret_index)
 {
-    CLEANUP(buf_fini) struct buf scratch = {0};
-    uint8_t first = doc->nodes[name].len ? json_raw(doc, name).data[0] : 0;
+    struct bytes raw = json_raw(doc, name);
+    const uint8_t *at = raw.data, *end = at + raw.len;
+    uint64_t value = 0;
+    int digits = 0;
 
-    if (first != '\\' && (first < '0' || first > '9'))
-        return false;
-    return is_index(json_string(doc, name, &scratch), ret_index);
+    while (at < end) {
+        uint8_t c[4] = {*at};
+        size_t len;
+
+        at += c[0] == '\\' ? json_resolve_escape(at, c, &len) : 1;
+        if (c[0] < '0' || c[0] > '9' || digits == INDEX_DIGITS_MAX || (digits && value == 0))
+            return false;
+        value = value * 10 + (c[0] - '0');
+        digits++;
+    }
+    *ret_index = (uint32_t)value;
+    return digits && value < UINT32_MAX;
 }
 
 static int compare_indexed(const void *a, const void *b)

@@ -23,6 +23,11 @@ static struct record_type workorder(void)
         {TEXT("status"), TEXT("\"in_progress\""), TEXT("workorder.started")},
         {TEXT("status"), TEXT("\"completed\""), TEXT("workorder.completed")},
         {TEXT("score"), TEXT("1.5"), TEXT("workorder.rated")},
+        {TEXT("flag"), TEXT("true"), TEXT("workorder.flagged")},
+        {TEXT("flag"), TEXT("false"), TEXT("workorder.unflagged")},
+        {TEXT("flag"), TEXT("null"), TEXT("workorder.forgotten")},
+        {TEXT("note"), TEXT("\"\\n\""), TEXT("workorder.blank")},
+        {TEXT("place"), TEXT("{\"x\":[1]}"), TEXT("workorder.placed")},
     };
     static struct event_each each[] = {
         {TEXT("assignments"), TEXT("employeeId"), TEXT("employee.assigned")}};
@@ -91,6 +96,21 @@ static void a_member_that_keeps_its_value_raises_none(void **state)
                   "{\"status\":\"c\\u006fmpleted\",\"title\":\"x\",\"score\":1.5}",
                   "workorder.updated*");
     assert_events(ACTION_UPDATED, "{\"status\":\"completed\"}", "{}", "workorder.updated*");
+}
+
+static void the_value_may_be_of_any_kind(void **state)
+{
+    (void)state;
+    assert_events(ACTION_UPDATED, "{\"flag\":0}", "{\"flag\":true}",
+                  "workorder.updated* workorder.flagged");
+    assert_events(ACTION_UPDATED, "{\"flag\":true}", "{\"flag\":false}",
+                  "workorder.updated* workorder.unflagged");
+    assert_events(ACTION_UPDATED, "{}", "{\"flag\":null}",
+                  "workorder.updated* workorder.forgotten");
+    assert_events(ACTION_UPDATED, "{\"note\":\"n\"}", "{\"note\":\"\\u000a\"}",
+                  "workorder.updated* workorder.blank");
+    assert_events(ACTION_UPDATED, "{\"place\":{\"x\":[2]}}", "{\"place\":{\"x\":[1.0]}}",
+                  "workorder.updated* workorder.placed");
 }
 
 static void a_deletion_raises_its_own_event_only(void **state)
@@ -198,6 +218,7 @@ int main(void)
         cmocka_unit_test(the_first_revision_has_nothing_before_it),
         cmocka_unit_test(a_member_that_takes_a_value_raises_its_event),
         cmocka_unit_test(a_member_that_keeps_its_value_raises_none),
+        cmocka_unit_test(the_value_may_be_of_any_kind),
         cmocka_unit_test(a_deletion_raises_its_own_event_only),
         cmocka_unit_test(elements_are_told_apart_by_one_member),
         cmocka_unit_test(an_array_that_comes_or_goes_is_no_special_case),
