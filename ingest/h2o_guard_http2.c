@@ -191,7 +191,6 @@ static void request_begin(struct connection *connection, h2o_req_t *req, bool ha
     h2o_http2_stream_t *stream = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, req);
     struct request *request = request_new(connection, req);
 
-    connection->has_spoken = true;
     request->stream_id = stream->stream_id;
     streams->ids[streams->count] = stream->stream_id;
     streams->requests[streams->count++] = request;
@@ -344,6 +343,7 @@ static int on_frame(struct connection *connection, h2o_http2_conn_t *conn, h2o_h
     static const uint8_t COSTS[] = {0, 0, 1, 1, 10, 1, 2, 1, 1, 1};
     if (connection->is_condemned)
         return H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM;
+    connection->has_spoken = true; /* the preface is complete */
     connection->cheap_cost += frame->type < sizeof COSTS ? COSTS[frame->type] : 1;
     if (connection->cheap_cost > CHEAP_COST_MAX) {
         count_one(&connection->loop->guard_closed);

@@ -12,8 +12,8 @@
  * that frees it. Work that was begun is never undone. Over HTTP/1 a client that leaves while it
  * waits is noticed only when the answer is written.
  *
- * Answered below the handler, as problem documents of type about:blank: what is not HTTP (400), an
- * unknown expectation (417), a request head over 32 KB or 100 fields (431).
+ * Answered below the handler, as problem documents (/problems/invalid-request): what is not HTTP
+ * (400), an unknown expectation (417), a request head over 32 KB or 100 fields (431).
  */
 #pragma once
 

@@ -261,10 +261,10 @@ static struct request *request_of_http1(struct connection *connection, h2o_req_t
 void request_send_problem(h2o_req_t *req, int status, const char *detail)
 {
     char body[512];
-    int len =
-        snprintf(body, sizeof body,
-                 "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":\"%s\"}",
-                 status_reason(status), status, detail);
+    int len = snprintf(
+        body, sizeof body,
+        "{\"type\":\"/problems/invalid-request\",\"title\":\"%s\",\"status\":%d,\"detail\":\"%s\"}",
+        status_reason(status), status, detail);
     struct request *request = (struct request *)req->overrides;
     if (request == NULL)
         request = request_of_http1(connection_of_req(req), req);
@@ -353,7 +353,7 @@ int http_on_request(h2o_handler_t *handler, h2o_req_t *req)
         request = request_of_http1(connection_of_req(req), req);
     struct connection *connection = request->connection;
 
-    connection->has_spoken = true;
+    connection->has_spoken = true; /* also a head that was refused */
     if (connection->is_check) {
         request_send(request, &(struct http_answer){.status = 204});
         return 0;

@@ -20,6 +20,7 @@
 
 #define ACCEPTS_AT_ONCE 32
 #define BACKLOG 4096
+#define ADMIN_EXTRA 32 /* over the cap: whoever looks after a full server must get in */
 
 /* --- binding --- */
 
@@ -197,15 +198,18 @@ static bool address_is_loopback(const struct address *address)
 
 /* --- accepting --- */
 
-static void learn_peer(struct connection *connection)
+/* False: the client has left already. Nothing is assumed about who it was. */
+static bool learn_peer(struct connection *connection)
 {
     struct sockaddr_storage peer;
     static const struct address LOOPBACK = {{[10] = 0xff, 0xff, 127, 0, 0, 1}};
-    if (connection->listener->is_unix ||
-        h2o_socket_getpeername(connection->sock, (struct sockaddr *)&peer) == 0 ||
-        address_of_sockaddr((struct sockaddr *)&peer, &connection->peer, &connection->peer_port) !=
-            STATUS_OK)
+    if (connection->listener->is_unix) {
         connection->peer = LOOPBACK;
+        return true;
+    }
+    return h2o_socket_getpeername(connection->sock, (struct sockaddr *)&peer) != 0 &&
+           address_of_sockaddr((struct sockaddr *)&peer, &connection->peer,
+                               &connection->peer_port) == STATUS_OK;
 }
 
 /* False: one address has its share. */
@@ -232,7 +236,9 @@ static bool accept_one(struct accept_point *point)
 {
     struct http_loop *loop = point->loop;
     struct http_server *server = loop->server;
-    if (atomic_fetch_add(&server->connections_now, 1) >= server->options.connections_max) {
+    size_t cap =
+        server->options.connections_max + (point->listener->kind == HTTP_ADMIN ? ADMIN_EXTRA : 0);
+    if (atomic_fetch_add(&server->connections_now, 1) >= cap) {
         atomic_fetch_sub(&server->connections_now, 1);
         accept_point_pause(point);
         return false;
@@ -250,7 +256,10 @@ static bool accept_one(struct accept_point *point)
         atomic_fetch_sub(&server->connections_now, 1);
         return false;
     }
-    learn_peer(connection);
+    if (!learn_peer(connection)) {
+        h2o_socket_close(sock);
+        return true;
+    }
     if (!address_load_add(connection)) {
         count_one(&loop->refused_connections);
         h2o_socket_close(sock);
@@ -291,7 +300,7 @@ void accept_point_stop(struct accept_point *point)
 {
     if (point->sock == NULL)
         return;
-    while (accept_one(point)) {
+    for (int i = 0; i < BACKLOG && accept_one(point); i++) {
     }
     h2o_socket_close(point->sock);
     point->listener->fds[point->loop->index] = -1;

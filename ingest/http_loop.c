@@ -140,13 +140,10 @@ static void loop_serve(struct http_loop *loop)
         accept_point_start(&loop->points[i]);
 }
 
+/* Those that were paused try again; still at the cap, they pause again. */
 static void resume_listeners(struct http_loop *loop)
 {
-    struct http_server *server = loop->server;
-    uint64_t now = atomic_load_explicit(&server->connections_now, memory_order_relaxed);
-    if (now >= server->options.connections_max)
-        return;
-    for (size_t i = 0; i < server->listener_count; i++)
+    for (size_t i = 0; i < loop->server->listener_count; i++)
         accept_point_resume(&loop->points[i]);
 }
 
