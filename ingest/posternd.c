@@ -242,7 +242,7 @@ static void stop(struct server *server)
             deliver_stop(app->deliver, DRAIN_MS);
         if (app->writer)
             writer_stop(app->writer);
-        deliver_free(app->deliver); /* only now: the writer may have woken it to its end */
+        deliver_free(app->deliver);      /* only now: the writer may have woken it to its end */
         reporter_free(server->reporter); /* idle: its last work went through the writer */
         app_fini(app);
         free(app);
