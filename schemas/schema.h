@@ -31,7 +31,7 @@ struct schema_options {
 
 struct schema_fault {
     struct buf pointer; /* RFC 6901 into the schema document */
-    char detail[512];   /* one sentence */
+    char detail[768];   /* one sentence */
 };
 
 /* Compile the value at `node`. Copies what it needs: neither doc nor text is used afterwards.

@@ -15,6 +15,8 @@
 
 #include "schemas/decimal.h"
 
+#define MATCHES_PER_CLOCK 8
+
 static bool apply(struct schema_run *run, const struct frame *parent, uint32_t schema,
                   uint32_t node, enum keyword via);
 
@@ -91,11 +93,18 @@ static bool has_length(struct schema_run *run, uint32_t node, const struct check
     return is_max ? length <= check->limit : length >= check->limit;
 }
 
+/* A pattern may backtrack for milliseconds over a few bytes, so the clock is read every so often.
+ */
 static bool matches(struct schema_run *run, const struct regex *regex, uint32_t node)
 {
     struct bytes text = resolved(run, node);
     if (!run_spend(run, 16 + (uint32_t)(text.len / 16)))
         return false;
+    if (run->matches_left-- == 0) {
+        run->matches_left = MATCHES_PER_CLOCK;
+        if (!run_is_in_time(run))
+            return false;
+    }
     enum status status = regex_match(regex, run->regex, text);
     if (status != STATUS_OK && status != STATUS_NOT_FOUND)
         return run_stop(run, status);

@@ -18,24 +18,25 @@
 
 void compiler_fault(struct compiler *c, uint32_t source, uint32_t node, const char *format, ...)
 {
+    char text[512]; /* the rest of detail is for the file's name */
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
     if (c->status != STATUS_OK)
         return;
     c->status = STATUS_INVALID;
-    struct schema_fault *fault = c->fault;
-    size_t used = 0;
-    buf_clear(&fault->pointer);
-    if (source != SUBSCHEMA_NONE) {
-        const struct schema_source *from = c->program->sources[source];
-        json_pointer_of(&from->doc, node, &fault->pointer);
-        if (source > 0)
-            used = (size_t)snprintf(fault->detail, sizeof(fault->detail),
-                                    "in %.*s: ", (int)(from->uri.len > 200 ? 200 : from->uri.len),
-                                    (const char *)from->uri.data);
-    }
-    va_list args;
-    va_start(args, format);
-    vsnprintf(fault->detail + used, sizeof(fault->detail) - used, format, args);
-    va_end(args);
+    buf_clear(&c->fault->pointer);
+    const struct schema_source *from =
+        source == SUBSCHEMA_NONE ? NULL : c->program->sources[source];
+    if (from)
+        json_pointer_of(&from->doc, node, &c->fault->pointer);
+    if (from && source > 0)
+        snprintf(c->fault->detail, sizeof(c->fault->detail), "in %.*s: %s",
+                 (int)(from->uri.len > 200 ? 200 : from->uri.len), (const char *)from->uri.data,
+                 text);
+    else
+        memcpy(c->fault->detail, text, strlen(text) + 1);
 }
 
 void compiler_no_memory(struct compiler *c)

@@ -130,7 +130,7 @@ static struct finding *begin_finding(struct schema_run *run, const struct frame 
                                      uint32_t node, struct bytes member, const char *keyword)
 {
     bool is_full = run->text.len >= TEXT_BYTES_MAX && run->finding_count;
-    if (is_full || run->finding_count - run->finding_base >= VIOLATIONS_MAX ||
+    if (is_full || run_is_full(run) ||
         !run_grow(run, &run->findings, run->finding_count, &run->finding_capacity,
                   sizeof(*run->findings)))
         return NULL;

@@ -428,16 +428,21 @@ static uint32_t element_at(const struct json_doc *doc, uint32_t array, struct by
 }
 
 /* The node that a JSON pointer leads to from `node`; JSON_NONE: nowhere. */
-static uint32_t follow_pointer(const struct json_doc *doc, uint32_t node, struct bytes pointer)
+static uint32_t follow_pointer(struct compiler *c, const struct json_doc *doc, uint32_t node,
+                               struct bytes pointer)
 {
-    CLEANUP(buf_fini) struct buf token = {0};
+    struct buf *token = &c->scratch;
     while (pointer.len && node != JSON_NONE) {
-        if (pointer.data[0] != '/' || !read_token(&pointer, &token) || token.status != STATUS_OK)
+        if (pointer.data[0] != '/' || !read_token(&pointer, token))
             return JSON_NONE;
+        if (token->status != STATUS_OK) {
+            compiler_no_memory(c);
+            return JSON_NONE;
+        }
         if (json_kind_of(doc, node) == JSON_OBJECT)
-            node = json_member_bytes(doc, node, buf_bytes(&token));
+            node = json_member_bytes(doc, node, buf_bytes(token));
         else if (json_kind_of(doc, node) == JSON_ARRAY)
-            node = element_at(doc, node, buf_bytes(&token));
+            node = element_at(doc, node, buf_bytes(token));
         else
             node = JSON_NONE;
     }
@@ -471,7 +476,7 @@ static uint32_t find_fragment(struct compiler *c, uint32_t resource, struct byte
     if (!fragment.len)
         return target->node;
     if (fragment.data[0] == '/')
-        return follow_pointer(doc_of(c, target->source), target->node, fragment);
+        return follow_pointer(c, doc_of(c, target->source), target->node, fragment);
     const struct anchor *anchor = compiler_find_anchor(c, resource, fragment);
     if (anchor && ret_anchor)
         *ret_anchor = anchor->name;
@@ -494,7 +499,10 @@ bool compiler_resolve(struct compiler *c, uint32_t source, uint32_t node, uint32
     if (ret_anchor)
         *ret_anchor = (struct bytes){0};
     uint32_t target = JSON_NONE;
-    if (percent_decode(&fragment, encoded) == STATUS_OK)
+    enum status status = percent_decode(&fragment, encoded);
+    if (status == STATUS_NO_MEMORY || fragment.status != STATUS_OK)
+        compiler_no_memory(c);
+    else if (status == STATUS_OK)
         target = find_fragment(c, resource, buf_bytes(&fragment), ret_anchor);
     *ret_source = c->resources[resource].source;
     *ret_node = target;

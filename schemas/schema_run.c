@@ -22,12 +22,12 @@ bool run_stop(struct schema_run *run, enum status why)
 }
 
 /* The first reading sets the deadline, so that a small document never reads the clock. */
-static bool is_in_time(struct schema_run *run)
+bool run_is_in_time(struct schema_run *run)
 {
     int64_t now = clock_monotonic_ms(&SYSTEM_CLOCK);
     if (!run->deadline_ms)
         run->deadline_ms = now + run->budget_ms;
-    return now <= run->deadline_ms;
+    return now <= run->deadline_ms || run_stop(run, STATUS_LIMIT);
 }
 
 bool run_spend(struct schema_run *run, uint32_t units)
@@ -39,7 +39,7 @@ bool run_spend(struct schema_run *run, uint32_t units)
     uint32_t left = run->units_left - units;
     bool is_tick = left / UNITS_PER_CLOCK != run->units_left / UNITS_PER_CLOCK;
     run->units_left = left;
-    return !is_tick || is_in_time(run) || run_stop(run, STATUS_LIMIT);
+    return !is_tick || run_is_in_time(run);
 }
 
 bool run_grow(struct schema_run *run, void *array_pointer, uint32_t count, uint32_t *capacity,
@@ -113,6 +113,7 @@ bool run_apply(struct schema_run *run, uint32_t node, enum run_mode mode,
     run->units_left = budget && budget->nodes ? budget->nodes : UNITS_DEFAULT;
     run->budget_ms = budget && budget->ms ? budget->ms : MS_DEFAULT;
     run->deadline_ms = 0;
+    run->matches_left = 0;
     run->mark_count = run->scope_count = 0;
     if (run->stamp > UINT32_MAX / 2) { /* long before it could come round */
         memset(run->stamps, 0, run->stamp_capacity * sizeof(*run->stamps));

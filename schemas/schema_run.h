@@ -46,7 +46,8 @@ struct schema_run {
     enum status status; /* why it stopped early */
     uint32_t units_left;
     uint32_t budget_ms;
-    int64_t deadline_ms; /* 0: the clock has not been read yet */
+    int64_t deadline_ms;   /* 0: the clock has not been read yet */
+    uint32_t matches_left; /* patterns to match until it is read again */
 
     /* Which members (by name node) and elements have been evaluated: `unevaluated…` asks. */
     uint32_t *marks;
@@ -79,14 +80,24 @@ struct schema_run {
     struct unknown_member unknown[VIOLATIONS_MAX];
 };
 
+/* The branch being looked at has as many findings as anyone will see. */
+static inline bool run_is_full(const struct schema_run *run)
+{
+    return run->finding_count - run->finding_base >= VIOLATIONS_MAX;
+}
+
+/* Once something is wrong: is there nothing more to learn? */
 static inline bool run_is_done(const struct schema_run *run)
 {
-    return run->mode == RUN_FAST || run->status != STATUS_OK;
+    return run->mode == RUN_FAST || run->status != STATUS_OK ||
+           (run->mode == RUN_REPORT && run_is_full(run));
 }
 
 /* Note why the check cannot go on, unless that is known already. False, for the caller to return.
  */
 bool run_stop(struct schema_run *run, enum status why);
+/* Look at the clock: after work whose cost is not known beforehand. False: too late. */
+bool run_is_in_time(struct schema_run *run);
 /* Use up part of the budget; false: stop, run->status says why. */
 bool run_spend(struct schema_run *run, uint32_t units);
 /* Room for one more element; false: no memory, run->status says so. */

@@ -20,11 +20,10 @@ static struct bytes nearest(struct schema_run *run, uint32_t object, struct byte
             continue;
         for (uint32_t i = 0; i <= rules->slot_mask && run_spend(run, 1); i++) {
             const struct member_rule *rule = &rules->slots[i];
-            if (!rule->is_used || !rule->is_known ||
-                json_member_bytes(run->doc, object, rule->name) != JSON_NONE)
-                continue;
-            uint32_t slips = near_name_distance(name, rule->name);
-            if (slips < best_slips) {
+            uint32_t slips =
+                rule->is_used && rule->is_known ? near_name_distance(name, rule->name) : UINT32_MAX;
+            if (slips < best_slips &&
+                json_member_bytes(run->doc, object, rule->name) == JSON_NONE) {
                 best = rule->name;
                 best_slips = slips;
             }

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "schemas/schema.h"
 
+#include <pthread.h>
 #include <stdio.h>
 
 struct subject {
@@ -339,6 +340,56 @@ static void a_pattern_that_backtracks_too_much_is_a_limit(void **state)
     subject_fini(&s);
 }
 
+/* As many patterns as elements, each near its limit: the clock ends it. */
+static void many_slow_patterns_end_in_time(void **state)
+{
+    (void)state;
+    struct buf doc = {0};
+    struct subject s = compiled("{\"items\":{\"pattern\":\"^(a|a)*(a|a)*$\"}}");
+    struct schema_budget budget = {.ms = 20};
+    buf_put_char(&doc, '[');
+    for (int i = 0; i < 5000; i++)
+        buf_printf(&doc, "%s\"aaaaaaaaaaaaaaaa%db\"", i ? "," : "", i);
+    buf_put_char(&doc, ']');
+    enum status status = check(&s, buf_str(&doc), &budget);
+    assert_true(status == STATUS_INVALID || status == STATUS_LIMIT);
+    subject_fini(&s);
+    buf_fini(&doc);
+}
+
+static void *check_often(void *argument)
+{
+    struct subject *shared = argument;
+    struct schema_run *run = schema_run_new();
+    struct json_doc doc = {0};
+    bool is_right = run != NULL;
+    scan(&doc, "{\"a\":[\"x1\",\"y\"]}");
+    for (int i = 0; i < 2000 && is_right; i++) {
+        size_t count;
+        is_right = schema_check(shared->schema, run, &doc, 0, NULL) == STATUS_INVALID;
+        const struct violation *violations = schema_violations(run, &count);
+        is_right &= count == 1 && bytes_equal_str(violations[0].pointer, "/a/1");
+    }
+    json_doc_fini(&doc);
+    schema_run_free(run);
+    return is_right ? shared : NULL;
+}
+
+static void a_schema_is_shared_between_threads(void **state)
+{
+    pthread_t threads[4];
+    (void)state;
+    struct subject s = compiled("{\"properties\":{\"a\":{\"items\":{\"pattern\":\"\\\\d\"}}}}");
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, check_often, &s), 0);
+    for (size_t i = 0; i < 4; i++) {
+        void *answer;
+        assert_int_equal(pthread_join(threads[i], &answer), 0);
+        assert_ptr_equal(answer, &s);
+    }
+    subject_fini(&s);
+}
+
 static void violations_are_at_most_fifty(void **state)
 {
     (void)state;
@@ -357,7 +408,7 @@ static void violations_are_at_most_fifty(void **state)
     buf_fini(&doc);
 }
 
-static unsigned long allocations;
+static unsigned long allocations, fail_at; /* fail_at 0: none fails */
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *memory, size_t size);
@@ -367,20 +418,17 @@ void *__wrap_realloc(void *memory, size_t size);
 
 void *__wrap_malloc(size_t size)
 {
-    allocations++;
-    return __real_malloc(size);
+    return ++allocations == fail_at ? NULL : __real_malloc(size);
 }
 
 void *__wrap_calloc(size_t count, size_t size)
 {
-    allocations++;
-    return __real_calloc(count, size);
+    return ++allocations == fail_at ? NULL : __real_calloc(count, size);
 }
 
 void *__wrap_realloc(void *memory, size_t size)
 {
-    allocations++;
-    return __real_realloc(memory, size);
+    return ++allocations == fail_at ? NULL : __real_realloc(memory, size);
 }
 
 static void nothing_is_allocated_while_a_document_is_valid(void **state)
@@ -405,6 +453,60 @@ static void nothing_is_allocated_while_a_document_is_valid(void **state)
         assert_int_equal(schema_check(s.schema, s.run, &s.doc, 0, NULL), STATUS_OK);
     }
     assert_int_equal(allocations, 0);
+    subject_fini(&s);
+}
+
+/* Compile, check, look for unknown members, with the allocation number `at` failing. True: that
+ * one was reached. */
+static bool run_short_of_memory(const struct json_doc *schema_doc, const struct json_doc *doc,
+                                unsigned long at, enum status expected)
+{
+    struct schema_options options = {.assert_format = true};
+    struct schema_fault fault = {0};
+    struct schema *schema = NULL;
+    size_t count;
+    allocations = 0;
+    fail_at = at;
+    struct schema_run *run = schema_run_new();
+    enum status status =
+        run ? schema_compile(schema_doc, 0, &options, &schema, &fault) : STATUS_NO_MEMORY;
+    if (status == STATUS_OK) {
+        status = schema_check(schema, run, doc, 0, NULL);
+        (void)schema_unknown_members(schema, run, doc, 0, &count); /* none, or those there are */
+        assert_true(status == expected || status == STATUS_NO_MEMORY);
+    } else if (status != STATUS_NO_MEMORY) {
+        fail_msg("allocation %lu: %s", at, fault.detail);
+    }
+    bool is_reached = allocations >= at;
+    fail_at = 0;
+    schema_fault_fini(&fault);
+    schema_free(schema);
+    schema_run_free(run);
+    return is_reached;
+}
+
+static void every_shortage_of_memory_is_survived(void **state)
+{
+    static const char SCHEMA[] =
+        "{\"$id\":\"http://a.b/c\",\"properties\":{\"a\":{\"enum\":[1,\"x\"]},\"b\":{\"pattern\":"
+        "\"^x\",\"format\":\"date\"},\"c\":{\"$ref\":\"#d\"}},\"required\":[\"a\"],\"$defs\":{"
+        "\"d\":{\"$anchor\":\"d\",\"uniqueItems\":true,\"items\":{\"$dynamicRef\":\"#e\"}},"
+        "\"e\":{\"$dynamicAnchor\":\"e\"}},\"unevaluatedProperties\":false,\"anyOf\":[{\"type\":"
+        "\"string\"},{\"minProperties\":1}]}";
+    static const char *const DOCS[] = {
+        "{\"a\":1,\"b\":\"x\",\"c\":[1,2,3]}",
+        "{\"a\":1,\"c\":[1,2,3]}",
+        "{\"a\":3,\"b\":\"\\u0061\",\"c\":[1,1.0],\"z\":1}",
+    };
+    struct schema_options options = {.assert_format = true};
+    struct subject s;
+    (void)state;
+    assert_int_equal(compile_with(&s, SCHEMA, &options), STATUS_OK);
+    for (size_t i = 0; i < 3; i++) {
+        enum status expected = check(&s, DOCS[i], NULL);
+        for (unsigned long at = 1; run_short_of_memory(&s.schema_doc, &s.doc, at, expected);)
+            at++;
+    }
     subject_fini(&s);
 }
 
@@ -498,8 +600,11 @@ int main(void)
         cmocka_unit_test(the_budget_ends_a_check),
         cmocka_unit_test(exponential_schemas_end_in_time),
         cmocka_unit_test(a_pattern_that_backtracks_too_much_is_a_limit),
+        cmocka_unit_test(many_slow_patterns_end_in_time),
+        cmocka_unit_test(a_schema_is_shared_between_threads),
         cmocka_unit_test(violations_are_at_most_fifty),
         cmocka_unit_test(nothing_is_allocated_while_a_document_is_valid),
+        cmocka_unit_test(every_shortage_of_memory_is_survived),
         cmocka_unit_test(members_that_nothing_names_are_unknown),
         cmocka_unit_test(patterns_and_schema_valued_additions_make_members_known),
         cmocka_unit_test(objects_without_described_members_have_no_unknown_ones),
