@@ -35,34 +35,33 @@ static enum status bind_status(struct err *err, const char *what, const char *wh
     return STATUS_IO;
 }
 
-static int tcp_open(struct sockaddr_storage *address, socklen_t len, const char *text,
-                    enum status *ret_status, struct err *err)
+static bool tcp_configure(int fd, const struct sockaddr_storage *address, bool is_shared)
 {
     int on = 1;
-    CLEANUP(closep)
+    return setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+           (!is_shared || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0) &&
+           (address->ss_family != AF_INET6 ||
+            setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0);
+}
+
+static int tcp_open(const struct sockaddr_storage *address, socklen_t len, const char *text,
+                    enum status *ret_status, struct err *err)
+{
     int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ||
-        (address->ss_family == AF_INET6 &&
-         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) ||
-        bind(fd, (struct sockaddr *)address, len) != 0 || listen(fd, BACKLOG) != 0) {
-        *ret_status = bind_status(err, "listen on", text);
-        return -1;
-    }
-    int result = fd;
-    fd = -1;
-    return result;
+    if (fd >= 0 && tcp_configure(fd, address, true) &&
+        bind(fd, (const struct sockaddr *)address, len) == 0 && listen(fd, BACKLOG) == 0)
+        return fd;
+    *ret_status = bind_status(err, "listen on", text);
+    closep(&fd);
+    return -1;
 }
 
 /* SO_REUSEPORT would let a second server share the port in silence; find out first. */
 static enum status check_port_is_free(const struct sockaddr_storage *address, socklen_t len,
                                       const char *text, struct err *err)
 {
-    int on = 1;
     CLEANUP(closep) int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        (address->ss_family == AF_INET6 &&
-         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) ||
+    if (fd < 0 || !tcp_configure(fd, address, false) ||
         bind(fd, (const struct sockaddr *)address, len) != 0)
         return bind_status(err, "listen on", text);
     return STATUS_OK;
