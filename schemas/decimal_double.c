@@ -15,13 +15,23 @@
 
 #define SURE_DIGITS 15 /* DBL_DIG */
 #define SURE_POINT 300 /* … of numbers that are not near the ends of the range */
+#define POINT_MAX 400  /* beyond these ends */
 
-/* The double nearest to 0.digits × 10^point. */
+/* The double nearest to 0.digits × 10^point. `point` is within ±POINT_MAX. */
 static double read_back(const char *digits, int count, int64_t point)
 {
-    char text[DOUBLE_DIGITS_MAX + 32];
+    char text[DOUBLE_DIGITS_MAX + 8], *at = text;
+    int exponent = (int)point - count;
+    unsigned magnitude = exponent < 0 ? (unsigned)-exponent : (unsigned)exponent;
 
-    snprintf(text, sizeof text, "%.*se%lld", count, digits, (long long)(point - count));
+    memcpy(at, digits, (size_t)count); /* by hand: printf would take longer than strtod */
+    at += count;
+    *at++ = 'e';
+    *at++ = exponent < 0 ? '-' : '+';
+    *at++ = (char)('0' + magnitude / 100);
+    *at++ = (char)('0' + magnitude / 10 % 10);
+    *at++ = (char)('0' + magnitude % 10);
+    *at = '\0';
     return strtod(text, NULL);
 }
 
@@ -122,7 +132,7 @@ bool decimal_to_double_digits(struct bytes number, struct double_digits *ret_dig
     *ret_digits = (struct double_digits){0};
     if (decimal.digit_count == 0)
         return true;
-    if (decimal.digit_count > DOUBLE_DIGITS_MAX || decimal.point > 400 || decimal.point < -400)
+    if (decimal.digit_count > DOUBLE_DIGITS_MAX || llabs(decimal.point) > POINT_MAX)
         return false;
     *ret_digits = copy_digits(&decimal);
     if (decimal.digit_count <= SURE_DIGITS && llabs(decimal.point) < SURE_POINT)
