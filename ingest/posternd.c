@@ -1,10 +1,11 @@
 /*
  * posternd: start, serve, reload, stop.
  *
- * Start: settings, store, vault, certificate, record types, then the threads from the inside out:
- * writer, delivery, HTTP. Stop goes the other way: no new requests, answers for those in flight,
- * attempts in flight, what is queued, and the store last. Whatever fails on the way says so in one
- * sentence, and everything started before is stopped again.
+ * Start: settings, store, vault, certificate, record types; then the process gives up what it will
+ * not need (hardening.h); then the threads from the inside out: writer, delivery, HTTP. Stop goes
+ * the other way: no new requests, answers for those in flight, attempts in flight, what is queued,
+ * and the store last. Whatever fails on the way says so in one sentence, and everything started
+ * before is stopped again.
  *
  * Exit: 0 after SIGTERM or SIGINT; 2 bad usage, settings or schemas; 1 it failed while running.
  */
@@ -12,6 +13,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "ingest/app.h"
+#include "ingest/hardening.h"
 #include "ingest/housekeeping.h"
 #include "ingest/reporter.h"
 #include "ingest/run_file.h"
@@ -213,8 +215,10 @@ static enum status start(struct server *server, struct err *err)
         s = find_certificate(server, err);
     if (s == STATUS_OK)
         s = make_app(server, err);
-    if (s == STATUS_OK)
+    if (s == STATUS_OK) {
+        hardening_apply(&server->settings); /* now: threads inherit it, and there are none yet */
         s = start_writer(server, err);
+    }
     if (s == STATUS_OK) {
         struct deliver_options options = deliver_options_of(server);
         s = deliver_start(&options, &server->app->deliver, err);

@@ -4,8 +4,8 @@
 
 PACKAGES_BUILD=(
     gcc libc6-dev meson ninja-build pkg-config
-    libcurl4-openssl-dev libh2o-evloop-dev libidn2-dev liblmdb-dev libpcre2-dev libssl-dev
-    libuv1-dev zlib1g-dev
+    libcurl4-openssl-dev libh2o-evloop-dev libidn2-dev liblmdb-dev libpcre2-dev
+    libseccomp-dev libssl-dev libuv1-dev zlib1g-dev
 )
 
 PACKAGES_TEST=(
@@ -23,7 +23,8 @@ PACKAGES_CONTAINER=(podman buildah runc mmdebstrap)
 
 # The libraries that the binaries link at run time, for the container's last stage.
 PACKAGES_RUNTIME=(
-    ca-certificates libcurl4 libh2o-evloop0.13 libidn2-0 liblmdb0 libpcre2-8-0 libssl3 libuv1 zlib1g
+    ca-certificates libcurl4 libh2o-evloop0.13 libidn2-0 liblmdb0 libpcre2-8-0 libseccomp2
+    libssl3 libuv1 zlib1g
 )
 
 # packages_missing NAME...: those that are not installed, one a line.
