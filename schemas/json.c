@@ -82,18 +82,34 @@ static bool arrays_equal(const struct json_doc *a, uint32_t array_a, const struc
     return true;
 }
 
-static bool objects_equal(const struct json_doc *a, uint32_t object_a, const struct json_doc *b,
-                          uint32_t object_b)
+/* `skipped`: a name that does not count; NULL: all do. */
+static bool members_equal(const struct json_doc *a, uint32_t object_a, const struct json_doc *b,
+                          uint32_t object_b, const char *skipped)
 {
     CLEANUP(json_index_fini) struct json_index index = json_index_of(b, object_b);
 
     for (uint32_t i = json_first(a, object_a); i != JSON_NONE; i = json_after(a, object_a, i)) {
-        uint32_t other = json_index_find(&index, a, i);
+        uint32_t other;
 
+        if (skipped && json_string_equals(a, i, bytes_of_str(skipped)))
+            continue;
+        other = json_index_find(&index, a, i);
         if (other == JSON_NONE || !json_equal(a, i + 1, b, other + 1))
             return false;
     }
     return true;
+}
+
+static uint32_t count_without(const struct json_doc *doc, uint32_t object, const char *name)
+{
+    return doc->nodes[object].count - (json_member(doc, object, name) != JSON_NONE);
+}
+
+bool json_equal_without(const struct json_doc *a, uint32_t object_a, const struct json_doc *b,
+                        uint32_t object_b, const char *name)
+{
+    return count_without(a, object_a, name) == count_without(b, object_b, name) &&
+           members_equal(a, object_a, b, object_b, name);
 }
 
 bool json_equal(const struct json_doc *a, uint32_t node_a, const struct json_doc *b,
@@ -112,7 +128,7 @@ bool json_equal(const struct json_doc *a, uint32_t node_a, const struct json_doc
     case JSON_ARRAY:
         return x->count == y->count && arrays_equal(a, node_a, b, node_b);
     case JSON_OBJECT:
-        return x->count == y->count && objects_equal(a, node_a, b, node_b);
+        return x->count == y->count && members_equal(a, node_a, b, node_b, NULL);
     case JSON_NULL:
     case JSON_FALSE:
     case JSON_TRUE:

@@ -118,6 +118,10 @@ bool json_string_equals(const struct json_doc *doc, uint32_t node, struct bytes 
 bool json_equal(const struct json_doc *a, uint32_t node_a, const struct json_doc *b,
                 uint32_t node_b);
 
+/* As json_equal, of two objects, where a member of that name counts for nothing in either. */
+bool json_equal_without(const struct json_doc *a, uint32_t object_a, const struct json_doc *b,
+                        uint32_t object_b, const char *name);
+
 /* RFC 6901. STATUS_NOT_FOUND: no such value. STATUS_INVALID: malformed pointer. */
 MUST_CHECK enum status json_pointer_find(const struct json_doc *doc, struct bytes pointer,
                                          uint32_t *ret_node);

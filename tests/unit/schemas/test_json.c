@@ -150,6 +150,31 @@ static void large_objects_in_another_order_are_compared_in_time(void **state)
     buf_fini(&text_y);
 }
 
+static bool are_equal_without_id(const char *a, const char *b)
+{
+    struct json_doc x = {0}, y = {0};
+    bool is_equal;
+
+    scan(&x, bytes_of_str(a));
+    scan(&y, bytes_of_str(b));
+    is_equal = json_equal_without(&x, 0, &y, 0, "id");
+    assert_int_equal(json_equal_without(&y, 0, &x, 0, "id"), is_equal);
+    json_doc_fini(&x);
+    json_doc_fini(&y);
+    return is_equal;
+}
+
+static void one_member_may_count_for_nothing(void **state)
+{
+    (void)state;
+    assert_true(are_equal_without_id("{\"id\":1,\"a\":2}", "{\"a\":2.0}"));
+    assert_true(are_equal_without_id("{\"\\u0069d\":1,\"a\":2}", "{\"a\":2,\"id\":3}"));
+    assert_true(are_equal_without_id("{}", "{\"id\":null}"));
+    assert_false(are_equal_without_id("{\"a\":1}", "{\"id\":1}"));
+    assert_false(are_equal_without_id("{\"id\":1,\"a\":2}", "{\"id\":1,\"a\":3}"));
+    assert_false(are_equal_without_id("{\"a\":{\"id\":1}}", "{\"a\":{\"id\":2}}"));
+}
+
 static void pointers_lead_there_and_back(void **state)
 {
     static const char *const POINTERS[] = {"", "/a", "/a/1/b/0", "/m~0n/x~1y", "/"};
@@ -266,6 +291,7 @@ int main(void)
         cmocka_unit_test(escapes_resolve_to_utf8),
         cmocka_unit_test(equality_is_by_value),
         cmocka_unit_test(large_objects_in_another_order_are_compared_in_time),
+        cmocka_unit_test(one_member_may_count_for_nothing),
         cmocka_unit_test(pointers_lead_there_and_back),
         cmocka_unit_test(the_pointer_of_a_name_is_that_of_its_member),
         cmocka_unit_test(pointers_that_lead_nowhere_are_told_from_broken_ones),
