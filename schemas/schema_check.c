@@ -374,7 +374,6 @@ static void report_closest(struct schema_run *run, const struct frame *frame,
         size_t text = run->text.len;
         run->finding_base = first;
         (void)apply(run, frame, list->schemas[i], frame->node, keyword); /* it fails again */
-        run->mark_count = marks;
         uint32_t count = run->finding_count - first, far = distance(run, first, frame->node);
         is_type &= count > 0 && far >= 1000000;
         for (uint32_t f = first; f < run->finding_count; f++)
@@ -385,6 +384,7 @@ static void report_closest(struct schema_run *run, const struct frame *frame,
             kept = count;
         } else {
             run->text.len = text;
+            run->mark_count = marks; /* only what the closest has seen counts as evaluated */
         }
         run->finding_count = start + kept;
     }

@@ -177,6 +177,16 @@ static void the_closest_alternative_is_reported(void **state)
                 "0", " minimum /then/minimum: must be at least 1, got 0");
 }
 
+static void what_the_closest_alternative_has_seen_is_not_unevaluated(void **state)
+{
+    (void)state;
+    assert_says("{\"anyOf\":[{\"properties\":{\"a\":{\"minimum\":5},\"b\":{}}},{\"type\":"
+                "\"null\"}],\"unevaluatedProperties\":false}",
+                "{\"a\":1,\"b\":2,\"z\":3}",
+                "/a minimum /anyOf/0/properties/a/minimum: must be at least 5, got 1\n"
+                "/z unevaluatedProperties /unevaluatedProperties: is not allowed");
+}
+
 static void violations_come_in_document_order_and_once(void **state)
 {
     (void)state;
@@ -207,6 +217,7 @@ int main(void)
         cmocka_unit_test(elements_are_counted),
         cmocka_unit_test(pointers_lead_through_references),
         cmocka_unit_test(the_closest_alternative_is_reported),
+        cmocka_unit_test(what_the_closest_alternative_has_seen_is_not_unevaluated),
         cmocka_unit_test(violations_come_in_document_order_and_once),
         cmocka_unit_test(a_wrong_type_silences_what_follows_from_it),
     };
