@@ -12,12 +12,14 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "base/streams.h"
 #include "ingest/app.h"
 #include "ingest/hardening.h"
 #include "ingest/housekeeping.h"
 #include "ingest/reporter.h"
 #include "ingest/run_file.h"
 #include "ingest/settings.h"
+#include "ingest/space_probe.h"
 #include "ingest/tally.h"
 #include "ingest/tls.h"
 #include "storage/vault.h"
@@ -37,7 +39,8 @@
 
 enum exit_code { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-#define DRAIN_MS 10000
+#define DRAIN_MS 7000         /* for answers in flight */
+#define DELIVER_DRAIN_MS 2000 /* attempts cut then are still due: nothing is lost */
 #define TICK_MS 200
 #define SWEEP_TICKS 300 /* once a minute */
 #define LISTENERS_MAX (2 * SETTINGS_LISTENERS_MAX + 1)
@@ -55,6 +58,8 @@ struct server {
     char *tls_cert, *tls_key;
     struct housekeeping housekeeping;
     struct reporter *reporter;
+    struct space_probe space_probe;
+    bool is_announced; /* the run file is written */
     uv_loop_t loop;
     uv_signal_t sigterm, sigint, sighup;
     uv_timer_t timer;
@@ -154,6 +159,7 @@ static enum status start_writer(struct server *server, struct err *err)
         err_set(err, "start the writer: %s", status_text(s));
     housekeeping_init(&server->housekeeping, server->app->writer,
                       server->settings.retain_deliveries_ms);
+    space_probe_init(&server->space_probe, server->app);
     server->reporter = reporter_new(server->app, server->subscriptions, &server->loop);
     return s == STATUS_OK && !server->reporter ? STATUS_NO_MEMORY : s;
 }
@@ -208,6 +214,26 @@ static enum status start_http(struct server *server, struct err *err)
     return http_server_start(&options, &server->app->server, err);
 }
 
+/* A server that starts on a full disk can read and deliver, and goes on without the run file. */
+static enum status announce(struct server *server, struct err *err)
+{
+    enum status s = run_file_write(&server->settings, POSTERN_VERSION, server->app->server,
+                                   server->listeners, server->listener_count, err);
+    server->is_announced = s == STATUS_OK;
+    if (s != STATUS_NO_SPACE)
+        return s;
+    log_error("cannot write the run file yet", LOG_STR("error", err->text));
+    return STATUS_OK;
+}
+
+/* Once a minute, where it failed at start. */
+static void announce_again(struct server *server)
+{
+    struct err err = {0};
+    if (!server->is_announced && announce(server, &err) != STATUS_OK)
+        log_error("cannot write the run file", LOG_STR("error", err.text));
+}
+
 static enum status start(struct server *server, struct err *err)
 {
     enum status s = open_store(server, err);
@@ -225,10 +251,7 @@ static enum status start(struct server *server, struct err *err)
     }
     if (s == STATUS_OK)
         s = start_http(server, err);
-    if (s == STATUS_OK)
-        s = run_file_write(&server->settings, POSTERN_VERSION, server->app->server,
-                           server->listeners, server->listener_count, err);
-    return s;
+    return s == STATUS_OK ? announce(server, err) : s;
 }
 
 static void stop(struct server *server)
@@ -243,7 +266,7 @@ static void stop(struct server *server)
             run_file_remove(&server->settings);
         }
         if (app->deliver)
-            deliver_stop(app->deliver, DRAIN_MS);
+            deliver_stop(app->deliver, DELIVER_DRAIN_MS);
         if (app->writer)
             writer_stop(app->writer);
         deliver_free(app->deliver);      /* only now: the writer may have woken it to its end */
@@ -326,9 +349,12 @@ static void on_timer(uv_timer_t *timer)
     if (s != STATUS_OK && server->ticks % SWEEP_TICKS == 0)
         log_warn("cannot read the store", LOG_STR("error", status_text(s)));
     housekeeping_tick(&server->housekeeping, clock_monotonic_ms(&SYSTEM_CLOCK));
+    space_probe_tick(&server->space_probe, clock_monotonic_ms(&SYSTEM_CLOCK));
     reporter_tick(server->reporter);
-    if (++server->ticks % SWEEP_TICKS == 0)
+    if (++server->ticks % SWEEP_TICKS == 0) {
         limiter_sweep(server->app->limiter, app_now_ms(server->app));
+        announce_again(server);
+    }
 }
 
 static void say_ready(const struct server *server)
@@ -432,6 +458,7 @@ static int help(void)
 
 int main(int argc, char **argv, char **environment)
 {
+    streams_keep_standard();
     struct server server = {.argc = argc, .argv = argv, .environment = environment};
     struct err err = {0};
     uint64_t seed;

@@ -4,11 +4,11 @@
  */
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/must.h"
+#include "base/random.h"
+#include "base/streams.h"
 #include "tools/commands.h"
 #include "tools/manual.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 
 #define DATA_DEFAULT "/var/lib/postern"
@@ -86,19 +86,9 @@ static int run_or_explain(struct args *args, int argc, char **argv, int64_t now_
     return run(args, now_ms);
 }
 
-/* A stream that was closed would lend its number to the next file opened: the store's, and what is
- * said would be written into it. Opened for reading, so that writing still fails. */
-static void keep_standard_streams(void)
-{
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-        if (fcntl(fd, F_GETFD) < 0)
-            must(open("/dev/null", O_RDONLY) == fd);
-    }
-}
-
 int main(int argc, char **argv)
 {
-    keep_standard_streams();
+    streams_keep_standard();
     uint64_t seed;
     struct args args = {0};
     random_bytes(&seed, sizeof(seed));
