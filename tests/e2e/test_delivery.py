@@ -108,12 +108,12 @@ def test_only_endpoints_that_want_an_event_get_it(server, make_receiver):
 def node():
     """Checks deliveries with node and the standardwebhooks package: node(secret, deliveries)."""
     if not shutil.which("node") or not shutil.which("npm"):
-        pytest.skip("node and npm are not installed")
+        pytest.fail("node and npm are not installed: ./tests/run installs them")
     if not (RECEIVERS / "node_modules/standardwebhooks").exists():
         done = subprocess.run(["npm", "install", "--no-package-lock", "--no-audit", "--no-fund"],
                               cwd=RECEIVERS, capture_output=True, text=True, timeout=120)
         if done.returncode != 0:
-            pytest.skip(f"npm install: {done.stderr}")
+            pytest.fail(f"npm install: {done.stderr}")
 
     def check(secret, sent):
         lines = [json.dumps({"secret": secret, "body": one.body.decode(),
@@ -462,7 +462,7 @@ def test_an_authority_of_ones_own_is_trusted_when_named(make_server, make_receiv
 
 def test_http2_receivers_are_spoken_to_in_http2(make_server, tmp_path):
     if not shutil.which("nghttpd"):
-        pytest.skip("nghttpd is not installed")
+        pytest.fail("nghttpd is not installed: ./tests/run installs it")
     certificate = make_certificate(tmp_path)
     (tmp_path / "hook").write_text("taken")
     with socket.create_server(("127.0.0.1", 0)) as probe:
