@@ -163,6 +163,25 @@ def accept(generator, rounds, cases):
         floor.stop()
 
 
+def validate():
+    """One core: our scan and check, cJSON's bare parse, and ajv where Node is there."""
+    print("\nvalidation of the same work order, one core")
+    for program in ("json_bench", "schema_bench"):
+        done = subprocess.run([BUILD / "tests/benchmarks" / program], capture_output=True,
+                              text=True, check=True)
+        print(done.stdout.rstrip())
+    if not shutil.which("node") or not shutil.which("npm"):
+        print("JSON.parse and ajv: node and npm are not installed here")
+        return
+    with tempfile.TemporaryDirectory(prefix="postern-bench-") as folder:
+        subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder,
+                        "ajv@8", "ajv-formats@3"], check=True, stdout=subprocess.DEVNULL)
+        here = ROOT / "tests/benchmarks"
+        done = subprocess.run(["node", here / "ajv.mjs", here / "workorder-22.schema.json", BODY],
+                              cwd=folder, capture_output=True, text=True)
+        print(done.stdout.rstrip() or done.stderr)
+
+
 def main():
     parser = argparse.ArgumentParser(prog="tests/bench", description=__doc__)
     parser.add_argument("--seconds", type=float, default=5, help="of each run (5)")
@@ -170,6 +189,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="one round of the cases of interest")
     options = parser.parse_args()
     cases = [CASES[0], CASES[3]] if options.quick else CASES
+    validate()
     accept(Generator(options.seconds), 1 if options.quick else options.rounds, cases)
 
 
