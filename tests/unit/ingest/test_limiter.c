@@ -3,6 +3,7 @@
 #include "base/random.h"
 #include "ingest/limiter.h"
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -184,6 +185,20 @@ static void a_huge_limit_is_never_exceeded(void **state)
     limiter_free(limiter);
 }
 
+/* What the heap gave for one key whose windows are full. Sanitizers have a heap of their own, which
+ * tells nothing here. */
+static void a_key_at_the_default_limits_takes_at_most_16_kib(void **state)
+{
+    (void)state;
+    struct limiter *limiter = limiter_new(NULL, NULL);
+    size_t before = mallinfo2().uordblks;
+    for (int i = 0; i < 1000; i++)
+        assert_true(admit(limiter, &DEFAULTS, START + i * INT64_C(3000)).is_admitted);
+    assert_false(admit(limiter, &DEFAULTS, START + 3000000).is_admitted);
+    assert_in_range(mallinfo2().uordblks - before, 0, 16 * 1024);
+    limiter_free(limiter);
+}
+
 static void rows_are_sliced_only_for_huge_limits(void **state)
 {
     (void)state;
@@ -220,6 +235,7 @@ int main(void)
         cmocka_unit_test(rows_from_a_clock_that_was_ahead_count_as_now),
         cmocka_unit_test(a_raised_limit_counts_at_once),
         cmocka_unit_test(a_huge_limit_is_never_exceeded),
+        cmocka_unit_test(a_key_at_the_default_limits_takes_at_most_16_kib),
         cmocka_unit_test(rows_are_sliced_only_for_huge_limits),
         cmocka_unit_test(forgotten_keys_are_only_those_that_no_window_counts),
     };
