@@ -20,6 +20,7 @@
 #include "storage/page_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,12 +101,39 @@ static int env_configure(struct store *store)
     return rc;
 }
 
+/* LMDB maps its lock file, which it makes with a hole: touching a page of it on a full disk would
+ * be a SIGBUS. So the file's blocks are taken beforehand. An existing one is opened only if it has
+ * holes, since closing it would drop locks of an environment that this process has open; without
+ * room it is left as it is, for the pages in use are there. */
+static int reserve_lock_file(const struct store *store)
+{
+    char lock[PATH_MAX];
+    struct stat st;
+    off_t bytes =
+        ((off_t)store->readers_max + 2) * 64; /* as LMDB will want it: a cache line each */
+    bool is_new;
+
+    (void)snprintf(lock, sizeof(lock), "%s/lock.mdb", store->path); /* cut: is not found */
+    is_new = stat(lock, &st) != 0 || st.st_size == 0;
+    if (store->mode == STORE_READ_ONLY || (!is_new && st.st_blocks * 512 >= st.st_size))
+        return 0;
+    CLEANUP(closep) int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return 0; /* LMDB says why */
+    int rc = posix_fallocate(fd, 0, is_new ? bytes : st.st_size);
+    if (rc != 0 && is_new)
+        (void)unlink(lock); /* nobody uses it yet */
+    return is_new && rc == ENOSPC ? rc : 0;
+}
+
 /* MDB_NOTLS: a reader belongs to its struct txn, not to its thread, so that it can be reused. */
 static enum status env_open(struct store *store, struct err *err)
 {
     unsigned flags = MDB_NOTLS | (store->mode == STORE_READ_ONLY ? MDB_RDONLY : 0);
     int rc = env_configure(store), dead;
 
+    if (rc == 0)
+        rc = reserve_lock_file(store);
     if (rc == 0)
         rc = mdb_env_open(store->env, store->path, flags, 0600);
     if (rc == 0)
