@@ -42,7 +42,8 @@ enum exit_code { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 #define DRAIN_MS 7000         /* for answers in flight */
 #define DELIVER_DRAIN_MS 2000 /* attempts cut then are still due: nothing is lost */
 #define TICK_MS 200
-#define SWEEP_TICKS 300 /* once a minute */
+#define SWEEP_TICKS 300  /* once a minute */
+#define ANNOUNCE_TICKS 5 /* once a second */
 #define LISTENERS_MAX (2 * SETTINGS_LISTENERS_MAX + 1)
 
 struct server {
@@ -214,24 +215,14 @@ static enum status start_http(struct server *server, struct err *err)
     return http_server_start(&options, &server->app->server, err);
 }
 
-/* A server that starts on a full disk can read and deliver, and goes on without the run file. */
+/* A server that starts on a full disk can read and deliver: it goes on without the run file, and
+ * on_timer tries again. */
 static enum status announce(struct server *server, struct err *err)
 {
     enum status s = run_file_write(&server->settings, POSTERN_VERSION, server->app->server,
                                    server->listeners, server->listener_count, err);
     server->is_announced = s == STATUS_OK;
-    if (s != STATUS_NO_SPACE)
-        return s;
-    log_error("cannot write the run file yet", LOG_STR("error", err->text));
-    return STATUS_OK;
-}
-
-/* Once a minute, where it failed at start. */
-static void announce_again(struct server *server)
-{
-    struct err err = {0};
-    if (!server->is_announced && announce(server, &err) != STATUS_OK)
-        log_error("cannot write the run file", LOG_STR("error", err.text));
+    return s == STATUS_NO_SPACE ? STATUS_OK : s;
 }
 
 static enum status start(struct server *server, struct err *err)
@@ -349,12 +340,13 @@ static void on_timer(uv_timer_t *timer)
     if (s != STATUS_OK && server->ticks % SWEEP_TICKS == 0)
         log_warn("cannot read the store", LOG_STR("error", status_text(s)));
     housekeeping_tick(&server->housekeeping, clock_monotonic_ms(&SYSTEM_CLOCK));
-    space_probe_tick(&server->space_probe, clock_monotonic_ms(&SYSTEM_CLOCK));
+    space_probe_tick(&server->space_probe, server->settings.data,
+                     clock_monotonic_ms(&SYSTEM_CLOCK));
     reporter_tick(server->reporter);
-    if (++server->ticks % SWEEP_TICKS == 0) {
+    if (!server->is_announced && server->ticks % ANNOUNCE_TICKS == 0)
+        (void)announce(server, &(struct err){0}); /* not being able to was logged at start */
+    if (++server->ticks % SWEEP_TICKS == 0)
         limiter_sweep(server->app->limiter, app_now_ms(server->app));
-        announce_again(server);
-    }
 }
 
 static void say_ready(const struct server *server)
@@ -406,6 +398,8 @@ static int run(struct server *server)
     }
     enum status s = start(server, &err);
     if (s == STATUS_OK) {
+        if (!server->is_announced)
+            log_error("the disk is full: no run file yet", LOG_STR("error", err.text));
         log_info("serving", LOG_STR("version", POSTERN_VERSION),
                  LOG_INT("record_types", catalog_count(server->app->catalog)),
                  LOG_INT("api_keys", keyring_count(server->app->keyring)));

@@ -70,8 +70,10 @@ enum status run_file_write(const struct settings *settings, const char *version,
     int fd = open(buf_str(&temporary), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0 || write(fd, content.data, content.len) != (ssize_t)content.len ||
         rename(buf_str(&temporary), buf_str(&path)) != 0) {
-        err_set(err, "%s: %m", buf_str(&path));
-        return errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO;
+        int code = errno;
+        unlink(buf_str(&temporary)); /* it may not even be there */
+        err_set(err, "%s: %s", buf_str(&path), strerror(code));
+        return code == ENOSPC || code == EDQUOT ? STATUS_NO_SPACE : STATUS_IO;
     }
     return STATUS_OK;
 }
