@@ -179,6 +179,20 @@ static bool refuse_body(struct call *call, const struct http_request *request)
     return true;
 }
 
+/* The documentation; any valid key may read it. */
+static void serve_documentation(struct call *call, const struct route *route)
+{
+    const struct catalog_type *type = catalog_find(call->loop->catalog, route->type);
+    if (route->kind == ROUTE_OPENAPI)
+        call_answer(call, 200, bytes_of_str("application/json"),
+                    catalog_openapi(call->loop->catalog), NULL);
+    else if (type)
+        call_answer(call, 200, bytes_of_str("application/schema+json"),
+                    bytes_of(type->type->text, type->type->text_bytes), NULL);
+    else
+        call_refuse_plain(call, PROBLEM_NOT_FOUND, "there is no such record type");
+}
+
 static void dispatch(struct call *call, const struct sender *sender,
                      const struct http_request *request, const struct route *route)
 {
@@ -231,6 +245,8 @@ static bool serve_open(struct call *call, const struct http_request *request,
     case ROUTE_COLLECTION:
     case ROUTE_RECORD:
     case ROUTE_EVENTS:
+    case ROUTE_OPENAPI:
+    case ROUTE_SCHEMA:
     case ROUTE_API_OTHER:
         return false;
     case ROUTE_NONE:
@@ -262,10 +278,13 @@ void app_handle(void *context, struct http_exchange *exchange, const struct http
     const struct sender *sender = identify(&call, request);
     if (!sender)
         return;
+    bool is_typed = route.kind == ROUTE_COLLECTION || route.kind == ROUTE_RECORD;
     if (route.kind == ROUTE_API_OTHER)
         call_refuse_plain(&call, PROBLEM_NOT_FOUND, "there is nothing at this path");
-    else if (route.kind == ROUTE_EVENTS && !route_has_method(route.kind, request->method))
+    else if (!is_typed && !route_has_method(route.kind, request->method))
         refuse_method(&call, route_methods(route.kind));
+    else if (route.kind == ROUTE_OPENAPI || route.kind == ROUTE_SCHEMA)
+        serve_documentation(&call, &route);
     else
         dispatch(&call, sender, request, &route);
 }

@@ -7,12 +7,14 @@
 
 #include "base/cleanup.h"
 #include "base/random.h"
+#include "ingest/openapi.h"
 
 #include <stdatomic.h>
 
 struct catalog {
     atomic_uint refs;
     struct record_types *types;
+    struct buf openapi;
     size_t count;
     struct catalog_type entries[]; /* sorted by name, as the set */
 };
@@ -60,8 +62,8 @@ static enum status register_in_store(struct catalog *catalog, struct store *stor
     }
 }
 
-enum status catalog_load(const char *schemas_dir, struct store *store, int64_t now_ms,
-                         struct catalog **ret_catalog, struct err *err)
+enum status catalog_load(const char *schemas_dir, const char *version, struct store *store,
+                         int64_t now_ms, struct catalog **ret_catalog, struct err *err)
 {
     struct record_types *types = NULL;
     enum status s = record_types_load(schemas_dir, &types, err);
@@ -76,7 +78,10 @@ enum status catalog_load(const char *schemas_dir, struct store *store, int64_t n
     catalog->refs = 1;
     catalog->types = types;
     catalog->count = count;
-    s = register_in_store(catalog, store, now_ms, err);
+    openapi_put(types, version, &catalog->openapi);
+    s = catalog->openapi.status;
+    if (s == STATUS_OK)
+        s = register_in_store(catalog, store, now_ms, err);
     if (s != STATUS_OK) {
         if (status_is_fault(s))
             err_set(err, "register record types: %s", status_text(s));
@@ -98,6 +103,7 @@ void catalog_unref(struct catalog *catalog)
     if (!catalog || atomic_fetch_sub(&catalog->refs, 1) != 1)
         return;
     record_types_unref(catalog->types);
+    buf_fini(&catalog->openapi);
     free(catalog);
 }
 
@@ -115,6 +121,11 @@ const struct catalog_type *catalog_find(const struct catalog *catalog, struct by
             low = middle + 1;
     }
     return NULL;
+}
+
+struct bytes catalog_openapi(const struct catalog *catalog)
+{
+    return buf_bytes(&catalog->openapi);
 }
 
 size_t catalog_count(const struct catalog *catalog)

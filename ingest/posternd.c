@@ -144,7 +144,7 @@ static enum status make_app(struct server *server, struct err *err)
     if (!server->app || !server->subscriptions)
         return STATUS_NO_MEMORY;
     app_configure(server->app, server);
-    enum status s = catalog_load(server->settings.schemas, server->store,
+    enum status s = catalog_load(server->settings.schemas, POSTERN_VERSION, server->store,
                                  clock_wall_ms(&SYSTEM_CLOCK), &server->app->catalog, err);
     return s == STATUS_OK ? app_init(server->app, server->subscriptions, err) : s;
 }
@@ -282,7 +282,7 @@ static void reload_certificate(struct server *server, struct err *err)
 static void reload_catalog(struct server *server, const char *schemas, struct err *err)
 {
     struct catalog *catalog = NULL;
-    if (catalog_load(schemas, server->store, clock_wall_ms(&SYSTEM_CLOCK), &catalog, err) ==
+    if (catalog_load(schemas, POSTERN_VERSION, server->store, clock_wall_ms(&SYSTEM_CLOCK), &catalog, err) ==
         STATUS_OK)
         app_set_catalog(server->app, catalog);
     else

@@ -11,6 +11,7 @@ static const struct {
 } FIXED[] = {
     {"", ROUTE_ROOT, false},
     {"/api/events", ROUTE_EVENTS, false},
+    {"/api/openapi.json", ROUTE_OPENAPI, false},
     {"/problems", ROUTE_PROBLEMS, false},
     {"", ROUTE_ROOT, true},
     {"/healthz", ROUTE_HEALTHZ, true},
@@ -25,6 +26,8 @@ static const char *const METHODS[] = {
     [ROUTE_COLLECTION] = "GET, HEAD, POST",
     [ROUTE_RECORD] = "GET, HEAD, PATCH, DELETE",
     [ROUTE_EVENTS] = "GET, HEAD",
+    [ROUTE_OPENAPI] = "GET, HEAD",
+    [ROUTE_SCHEMA] = "GET, HEAD",
     [ROUTE_API_OTHER] = "",
     [ROUTE_HEALTHZ] = "GET, HEAD",
     [ROUTE_READYZ] = "GET, HEAD",
@@ -64,6 +67,8 @@ struct route route_of(struct bytes path, bool is_admin)
         return (struct route){.kind = ROUTE_NONE};
     if (strip_prefix(&path, "/api/webhook/"))
         return webhook_route(path);
+    if (strip_prefix(&path, "/api/schemas/"))
+        return (struct route){.kind = ROUTE_SCHEMA, .type = path};
     if (strip_prefix(&path, "/problems/"))
         return (struct route){.kind = ROUTE_PROBLEMS, .target = path};
     if (strip_prefix(&path, "/api/") || bytes_equal_str(path, "/api"))

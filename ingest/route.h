@@ -12,6 +12,8 @@ enum route_kind {
     ROUTE_COLLECTION, /* /api/webhook/{type} */
     ROUTE_RECORD,     /* /api/webhook/{type}/{id or record key} */
     ROUTE_EVENTS,     /* /api/events */
+    ROUTE_OPENAPI,    /* /api/openapi.json */
+    ROUTE_SCHEMA,     /* /api/schemas/{type} */
     ROUTE_API_OTHER,  /* anything else below /api/: 401 before 404 */
     ROUTE_HEALTHZ,    /* the rest: on the admin listener only */
     ROUTE_READYZ,

@@ -284,6 +284,29 @@ def test_every_problem_has_its_page(shared_server):
     assert shared_server.request("GET", "/problems/nothing").status == 404
 
 
+def test_the_documentation_has_an_entry_for_each_type(shared_server, key):
+    answer = shared_server.request("GET", "/api/openapi.json", key=key)
+    assert answer.status == 200
+    document = answer.json()
+    assert document["openapi"].startswith("3.1")
+    for name in ("workorder", "project", "employee", "vendor", "timeoff"):
+        assert "post" in document["paths"][f"/api/webhook/{name}"]
+        assert set(document["paths"][f"/api/webhook/{name}/{{record}}"]) >= {"get", "patch",
+                                                                            "delete"}
+        assert document["components"]["schemas"][name]["properties"]
+        schema = shared_server.request("GET", f"/api/schemas/{name}", key=key)
+        assert schema.headers["Content-Type"] == "application/schema+json"
+        assert schema.json()["x-postern"]["type"] == name
+    assert "post" not in document["paths"]["/api/webhook/report"]
+    references = set(re.findall(r'"\$ref":"#/components/([^"]+)"', answer.body.decode()))
+    for reference in references:
+        kind, name = reference.split("/")
+        assert name in document["components"][kind]
+    assert shared_server.request("GET", "/api/schemas/spaceship", key=key).status == 404
+    assert shared_server.request("POST", "/api/openapi.json", "{}", key).status == 405
+    assert shared_server.request("GET", "/api/openapi.json").status == 401
+
+
 def test_content_types(shared_server, key, number):
     record = {**WORKORDER, "workOrderNumber": number}
     for fine in ("application/json; charset=utf-8", "application/vnd.acme+json"):

@@ -52,7 +52,7 @@ static struct world *world_new(const char *schemas)
     world->app->clock = &world->clock;
     char path[128];
     snprintf(path, sizeof(path), "%s/schemas", world->dir);
-    assert_int_equal(catalog_load(path, world->store, START, &world->app->catalog, &err),
+    assert_int_equal(catalog_load(path, "1", world->store, START, &world->app->catalog, &err),
                      STATUS_OK);
     assert_int_equal(app_init(world->app, world->subscriptions, &err), STATUS_OK);
     assert_int_equal(
