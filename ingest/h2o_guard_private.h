@@ -17,6 +17,7 @@
     X(h2o_http2_handle_upgrade)                                                                    \
     X(h2o_http2_decode_frame)                                                                      \
     X(h2o_hpack_parse_headers)                                                                     \
+    X(h2o_hpack_flatten_response)                                                                  \
     X(h2o_http2_stream_send_pending_data)                                                          \
     X(h2o_http2_stream_proceed)                                                                    \
     X(h2o_http2_stream_reset)

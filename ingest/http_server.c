@@ -25,6 +25,7 @@
 #include <sys/resource.h>
 
 #define DESCRIPTORS_KEPT_MIN 64
+#define CONNECTIONS_MAX 16384 /* unless told: some 50 KB each, if TLS */
 
 static struct http_server *stopped_servers;
 
@@ -34,10 +35,11 @@ static struct http_server *stopped_servers;
 static size_t default_connections_max(void)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
-        return 65536;
-    size_t kept =
-        limit.rlim_cur / 4 > DESCRIPTORS_KEPT_MIN ? limit.rlim_cur / 4 : DESCRIPTORS_KEPT_MIN;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur / 2 > CONNECTIONS_MAX)
+        return CONNECTIONS_MAX;
+    size_t kept = limit.rlim_cur / 4;
+    if (kept < DESCRIPTORS_KEPT_MIN)
+        kept = DESCRIPTORS_KEPT_MIN;
     return limit.rlim_cur > kept + 16 ? limit.rlim_cur - kept : 16;
 }
 

@@ -11,7 +11,7 @@ import pytest
 
 from harness import curl, wait_until
 from wire import (CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, NO_ERROR, PROGRAM,
-                  RST_STREAM, Closed, Echo, Wire, address_of, client_context, frame, head, request,
+                  RST_STREAM, SETTINGS, Closed, Echo, Wire, address_of, client_context, frame, head, request,
                   rst, settings)
 
 LIMIT = 65536
@@ -164,6 +164,24 @@ def test_trailers_of_http2_are_no_headers(echo):
                   frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\x00\x09x-trailer\x01t"))
         got = wire.stream(1).json()
         assert (got["bytes"], got["x-trailer"]) == (5, None)
+
+
+@pytest.mark.parametrize("size", [0, 30, 31, 100, 158, 159, 1000, 4095, 4096, 65536])
+def test_a_client_with_another_header_table_can_read_us(echo, size):
+    with Wire(echo.tls, h2=True, first=settings(header_table=size)) as wire:
+        wire.decoder.max_allowed_table_size = size
+        wire.decoder.header_table_size = size
+        for stream in range(1, 20, 2):
+            wire.send(request(stream, f"/echo?{stream}"))
+            answer = wire.stream(stream)
+            assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+        wire.send(settings(header_table=0))
+        wire.read_frames(lambda: wire.count(SETTINGS) == 3)
+        wire.decoder.max_allowed_table_size = 0
+        wire.decoder.header_table_size = 0
+        for stream in range(21, 40, 2):
+            wire.send(request(stream))
+            assert wire.stream(stream).headers["server"] == "Postern"
 
 
 # --- expectations ---
