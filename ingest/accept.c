@@ -204,7 +204,7 @@ static enum status find_current(struct txn *txn, const struct submission *submis
     }
     enum status s = record_current(txn, &item->id, ret_revision);
     if (s == STATUS_OK &&
-        (ret_revision->type != submission->type->number || ret_revision->action == ACTION_DELETED))
+        (ret_revision->type != submission->type->number || !record_is_live(ret_revision)))
         s = STATUS_NOT_FOUND;
     return s;
 }

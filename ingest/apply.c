@@ -116,8 +116,8 @@ static enum status find_current(struct step *step)
         return STATUS_OK;
     if (s != STATUS_OK)
         return s;
-    step->has_current = step->current.type == step->submission->type->number &&
-                        step->current.action != ACTION_DELETED;
+    step->has_current =
+        step->current.type == step->submission->type->number && record_is_live(&step->current);
     return STATUS_OK;
 }
 

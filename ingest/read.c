@@ -65,8 +65,7 @@ static enum status find_target(struct txn *txn, const struct catalog_type *type,
             return s;
     }
     enum status s = record_current(txn, &id, ret_revision);
-    if (s == STATUS_OK &&
-        (ret_revision->type != type->number || ret_revision->action == ACTION_DELETED))
+    if (s == STATUS_OK && (ret_revision->type != type->number || !record_is_live(ret_revision)))
         return STATUS_NOT_FOUND;
     return s;
 }
@@ -101,6 +100,8 @@ static enum status show_record(struct call *call, const struct catalog_type *typ
     if (s == STATUS_OK && number > 0 && number != revision.number) {
         struct uuid record = revision.record;
         s = record_revision(txn, &record, (uint32_t)number, &revision);
+        if (s == STATUS_OK && revision.is_erased)
+            s = STATUS_NOT_FOUND;
     }
     if (s == STATUS_OK) {
         buf_clear(&call->loop->body);

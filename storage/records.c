@@ -352,7 +352,7 @@ enum status record_page_next(struct txn *txn, struct record_page *page,
         s = page_current(txn, it, &record, ret_revision);
         if (s == STATUS_OK && ret_revision->type != page->type)
             s = txn_fault(txn, STATUS_CORRUPT);
-    } while (s == STATUS_OK && ret_revision->action == ACTION_DELETED && !page->has_deleted);
+    } while (s == STATUS_OK && !record_is_live(ret_revision) && !page->has_deleted);
     return s;
 }
 
@@ -388,18 +388,23 @@ static enum status revision_erase(struct txn *txn, struct revision *revision)
     return txn_status(txn);
 }
 
-enum status record_erase(struct txn *txn, const struct uuid *record, uint32_t *ret_count)
+enum status record_erase_revision(struct txn *txn, const struct uuid *record, uint32_t number)
 {
     struct revision revision;
+    enum status s = record_revision(txn, record, number, &revision);
+
+    return s == STATUS_OK && !revision.is_erased ? revision_erase(txn, &revision) : s;
+}
+
+enum status record_erase(struct txn *txn, const struct uuid *record, uint32_t *ret_count)
+{
     enum status s = STATUS_OK;
 
     *ret_count = 0;
     for (uint32_t number = 1; s == STATUS_OK; number++) {
-        s = record_revision(txn, record, number, &revision);
+        s = record_erase_revision(txn, record, number);
         if (s == STATUS_NOT_FOUND)
             return number > 1 ? STATUS_OK : s;
-        if (s == STATUS_OK && !revision.is_erased)
-            s = revision_erase(txn, &revision);
         *ret_count = number;
     }
     return s;

@@ -25,10 +25,16 @@ struct revision {
     struct bytes body; /* JSON text as received (a merge's result in canonical form) */
 };
 
+/* Is the record, whose current revision this is, there for senders? */
+static inline bool record_is_live(const struct revision *current)
+{
+    return current->action != ACTION_DELETED && !current->is_erased;
+}
+
 /* Views live until the transaction ends. STATUS_NOT_FOUND. */
 MUST_CHECK enum status record_find_by_key(struct txn *txn, uint16_t type, struct bytes key,
                                           struct uuid *ret_record);
-/* The current one; also of a deleted record (action says so). */
+/* The current one; also of a deleted or erased record: see record_is_live. */
 MUST_CHECK enum status record_current(struct txn *txn, const struct uuid *record,
                                       struct revision *ret_revision);
 MUST_CHECK enum status record_revision(struct txn *txn, const struct uuid *record, uint32_t number,
@@ -45,7 +51,7 @@ struct record_page {
     int64_t since_ms;   /* created at or after; 0: all */
     int64_t until_ms;   /* created before; 0: all */
     struct uuid before; /* continue before this record; zero: from the newest */
-    bool has_deleted;   /* include deleted records */
+    bool has_deleted;   /* include deleted and erased records */
     void *iterator;     /* private; record_page_end frees */
 };
 /* STATUS_END after the last one. The views live until the next call. */
@@ -58,3 +64,7 @@ uint64_t record_count(struct txn *txn, uint16_t type); /* live and deleted; walk
  * of it stays in a page. Returns the number of revisions through `ret_count`. */
 MUST_CHECK enum status record_erase(struct txn *txn, const struct uuid *record,
                                     uint32_t *ret_count);
+/* The same for one revision, to erase a long history in portions: the newest first, so that the
+ * record is gone with the first portion, and has been done when revision 1 is erased. */
+MUST_CHECK enum status record_erase_revision(struct txn *txn, const struct uuid *record,
+                                             uint32_t number);

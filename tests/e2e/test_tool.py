@@ -333,6 +333,26 @@ def test_long_lists_are_whole_and_in_order(server):
     assert "--limit N shows more" in table.stderr
 
 
+def test_an_erased_record_is_gone_for_senders_and_its_key_is_free(server):
+    key = server.create_key("*:write", "*:read", "events:read")
+    for name in ("E-1", "E-2"):
+        assert server.post("vendor", {"vendorNumber": name, "name": "x"}, key).status == 200
+    first = server.get("vendor", "E-1", key).json()["id"]
+    assert server.post("vendor", {"vendorNumber": "E-1", "name": "y"}, key).status == 200
+    server.tool_json("records", "erase", first, "--yes")
+    for path in (first, f"{first}?revision=1", "E-1"):
+        assert server.get("vendor", path, key).status == 404, path
+    page = server.request("GET", "/api/webhook/vendor", key=key).json()
+    assert [one["vendorNumber"] for one in page["data"]] == ["E-2"]
+    assert keys_of(server.tool_json("records", "list", "vendor")) == ["E-2"]
+    assert len(server.tool_json("records", "list", "vendor", "--deleted")) == 2
+    again = {"id": first, "vendorNumber": "E-1", "name": "z"}
+    assert server.post("vendor", again, key).json()["errors"][0]["pointer"] == "/id"
+    new = server.post("vendor", {"vendorNumber": "E-1", "name": "z"}, key).json()
+    assert (new["action"], new["revision"]) == ("created", 1) and new["id"] != first
+    assert server.tool("store", "check").returncode == 0
+
+
 def test_nothing_of_an_erased_record_is_in_a_new_backup(make_server, receiver, tmp_path):
     server = make_server()
     key = server.create_key("*:write")
