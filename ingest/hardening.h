@@ -14,8 +14,9 @@
 #include "base/status.h"
 #include "ingest/settings.h"
 
-/* The leak checker of sanitizer builds attaches to its own process from another one, and reports
- * name lines by reading the executable: those builds keep what that needs. */
+/* The leak checker of sanitizer builds attaches to its own process from another one, and reads the
+ * executable and its suppressions, wherever they are, at the end: those builds keep what that
+ * needs. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define HARDENING_FOR_SANITIZERS 1
 #elif defined(__has_feature)

@@ -308,7 +308,9 @@ static void the_admin_socket_can_be_made_and_removed(void **state)
 static int reach_other_files(void)
 {
     FENCE();
+#ifndef HARDENING_FOR_SANITIZERS
     CHECK(get_file(inside("other/secret")) == -1 && errno == EACCES);
+#endif
     CHECK(put_file(inside("other/new")) == -1 && errno == EACCES);
     CHECK(put_file(inside("schemas/a.json")) == -1 && errno == EACCES);
     CHECK(unlink(inside("other/secret")) == -1 && errno == EACCES);
