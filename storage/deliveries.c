@@ -262,7 +262,7 @@ static void erase_response(struct txn *txn, const struct uuid *delivery, uint16_
     attempt_put(txn, &attempt, number);
 }
 
-static void erase_event_deliveries(struct txn *txn, uint64_t sequence)
+void outbox_erase_event(struct txn *txn, uint64_t sequence)
 {
     struct delivery d = {0};
 
@@ -284,7 +284,7 @@ enum status outbox_erase_record(struct txn *txn, const struct uuid *record)
         if (s == STATUS_NOT_FOUND) /* a gap */
             s = txn_fault(txn, STATUS_CORRUPT);
         for (unsigned i = 0; s == STATUS_OK && i < revision.event_count; i++)
-            erase_event_deliveries(txn, revision.first_event + i);
+            outbox_erase_event(txn, revision.first_event + i);
     }
     return s == STATUS_OK ? txn_status(txn) : s;
 }

@@ -368,6 +368,26 @@ void record_page_end(struct record_page *page)
     free(it);
 }
 
+enum status record_next(struct txn *txn, uint16_t type, const struct uuid *after,
+                        struct uuid *ret_record)
+{
+    CLEANUP(table_cursor_close) struct table_cursor c = {0};
+    uint8_t key[TYPE_KEY_BYTES];
+    struct bytes from = type_key(type, after, key);
+    enum status s = table_cursor_open(&c, txn, TABLE_RECORDS_BY_TYPE, from);
+
+    if (s == STATUS_OK && bytes_equal(c.key, from))
+        s = table_cursor_next(&c);
+    if (s != STATUS_OK)
+        return s;
+    if (c.key.len != TYPE_KEY_BYTES)
+        return txn_fault(txn, STATUS_CORRUPT);
+    if (get_be16(c.key.data) != type)
+        return STATUS_END;
+    memcpy(ret_record->bytes, c.key.data + 2, UUID_BYTES);
+    return STATUS_OK;
+}
+
 /* ---- erasure ---- */
 
 /* Zeros of the same length first: LMDB writes them over the content in the page, so that what is

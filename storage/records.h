@@ -58,6 +58,9 @@ struct record_page {
 MUST_CHECK enum status record_page_next(struct txn *txn, struct record_page *page,
                                         struct revision *ret_revision);
 void record_page_end(struct record_page *page);
+/* The type's oldest record after that one (zero: of all), live or not. STATUS_END. */
+MUST_CHECK enum status record_next(struct txn *txn, uint16_t type, const struct uuid *after,
+                                   struct uuid *ret_record);
 uint64_t record_count(struct txn *txn, uint16_t type); /* live and deleted; walks no rows */
 
 /* Remove content of every revision of the record: overwritten before it is dropped, so that no copy
