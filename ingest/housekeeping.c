@@ -1,6 +1,6 @@
 /*
- * A step does one task of the table. A round of all tasks begins every ten seconds; while a task
- * has more to drop, it is repeated with the next tick.
+ * A step does one task: those of the table, then one for each type whose records go. A round of all
+ * tasks begins every ten seconds; while a task has more to drop, it is repeated with the next tick.
  */
 #include "ingest/housekeeping.h"
 
@@ -9,7 +9,12 @@
 #include "storage/journal.h"
 #include "storage/outbox.h"
 
+#include <string.h>
+
+_Static_assert(SETTINGS_TYPE_MAX == TYPE_NAME_MAX, "as long as a type's name may be");
+
 #define STEP_ROWS 1000
+#define STEP_RETENTION 2000 /* see retention_step */
 #define ROUND_MS (10 * 1000)
 
 static bool prune_deliveries(const struct housekeeping *housekeeping, struct txn *txn)
@@ -39,36 +44,61 @@ static bool (*const TASKS[])(const struct housekeeping *, struct txn *) = {
     prune_deliveries, prune_usage, prune_answers, prune_rejections};
 #define TASK_COUNT (sizeof TASKS / sizeof TASKS[0])
 
+/* A type's number is known once the store has met it. */
+static bool erase_old(struct housekeeping *housekeeping, const struct retained *retained,
+                      struct txn *txn)
+{
+    struct type_row type;
+    housekeeping->stepped = retained->walk;
+    if (type_find(txn, bytes_of_str(retained->type), &type) != STATUS_OK)
+        return false; /* a fault stuck */
+    housekeeping->stepped.type = type.number;
+    return retention_step(txn, &housekeeping->stepped, STEP_RETENTION);
+}
+
 static void step_apply(struct work *work, struct txn *txn)
 {
     struct housekeeping *housekeeping = (struct housekeeping *)work;
-    atomic_store(&housekeeping->has_more,
-                 TASKS[housekeeping->next_task % TASK_COUNT](housekeeping, txn));
+    unsigned task = housekeeping->next_task;
+    bool has_more = task < TASK_COUNT
+                        ? TASKS[task](housekeeping, txn)
+                        : erase_old(housekeeping, &housekeeping->retained[task - TASK_COUNT], txn);
+    atomic_store(&housekeeping->has_more, has_more);
 }
 
 static void step_done(struct work *work, enum status status)
 {
     struct housekeeping *housekeeping = (struct housekeeping *)work;
+    unsigned task = housekeeping->next_task;
+    if (status == STATUS_OK && task >= TASK_COUNT)
+        housekeeping->retained[task - TASK_COUNT].walk = housekeeping->stepped;
     if (status != STATUS_OK || !atomic_load(&housekeeping->has_more))
-        housekeeping->next_task++;
+        housekeeping->next_task = (task + 1) % (TASK_COUNT + housekeeping->retained_count);
     atomic_store(&housekeeping->is_queued, false);
 }
 
 void housekeeping_init(struct housekeeping *housekeeping, struct writer *writer,
-                       int64_t retain_deliveries_ms)
+                       const struct settings *settings)
 {
     *housekeeping = (struct housekeeping){
         .work = {.apply = step_apply, .done = step_done},
         .writer = writer,
-        .retain_deliveries_ms = retain_deliveries_ms,
+        .retain_deliveries_ms = settings->retain_deliveries_ms,
+        .retained_count = (unsigned)settings->retain_record_count,
     };
+    for (unsigned i = 0; i < housekeeping->retained_count; i++) {
+        const struct retain_records *rule = &settings->retain_records[i];
+        struct retained *retained = &housekeeping->retained[i];
+        memcpy(retained->type, rule->type, sizeof retained->type);
+        retained->walk.keep_ms = rule->keep_ms;
+    }
 }
 
 void housekeeping_tick(struct housekeeping *housekeeping, int64_t monotonic_ms)
 {
     if (atomic_load(&housekeeping->is_queued))
         return;
-    bool is_mid_round = housekeeping->next_task % TASK_COUNT != 0;
+    bool is_mid_round = housekeeping->next_task != 0;
     if (!is_mid_round && !atomic_load(&housekeeping->has_more)) {
         if (monotonic_ms < housekeeping->next_round_ms)
             return;

@@ -13,6 +13,8 @@
 #define SETTINGS_LISTENERS_MAX 16
 #define SETTINGS_CIDRS_MAX 64
 #define SETTINGS_RETRIES_MAX 32
+#define SETTINGS_RETAINED_MAX 64
+#define SETTINGS_TYPE_MAX 63
 
 enum settings_command {
     SETTINGS_SERVE,
@@ -20,6 +22,12 @@ enum settings_command {
     SETTINGS_HEALTH,
     SETTINGS_HELP,
     SETTINGS_VERSION
+};
+
+/* Records of that type are kept for so long. */
+struct retain_records {
+    char type[SETTINGS_TYPE_MAX + 1];
+    int64_t keep_ms;
 };
 
 struct settings {
@@ -45,6 +53,8 @@ struct settings {
     char *deliver_ca;
     uint32_t deliver_timeout_ms;
     int64_t retain_deliveries_ms;
+    struct retain_records retain_records[SETTINGS_RETAINED_MAX];
+    size_t retain_record_count;
     enum log_format log_format;
     enum log_level log_level;
 };

@@ -138,6 +138,20 @@ static enum status read_duration64(const struct setting *row, void *member, stru
     return STATUS_OK;
 }
 
+/* Whether there is such a type is known once the schemas are read. */
+static enum status read_type_duration(const struct setting *row, void *member, struct bytes value)
+{
+    struct retain_records *rule = member;
+    const uint8_t *equals = value.len ? memchr(value.data, '=', value.len) : NULL;
+    size_t len = equals ? (size_t)(equals - value.data) : 0;
+
+    if (len == 0 || len > SETTINGS_TYPE_MAX || !is_printable(value))
+        return STATUS_INVALID;
+    memcpy(rule->type, value.data, len);
+    rule->type[len] = '\0';
+    return read_duration(row, bytes_of(equals + 1, value.len - len - 1), &rule->keep_ms);
+}
+
 static enum status read_cidr(const struct setting *row, void *member, struct bytes value)
 {
     (void)row;
@@ -326,6 +340,16 @@ const struct setting SETTINGS[] = {
      .max = 36500 * DAY_MS,
      .unit_ms = 1,
      MEMBER(retain_deliveries_ms)},
+    {.name = "retain-records",
+     .argument = "TYPE=DURATION",
+     .text = "erase records of this type so long after their last change",
+     .default_note = "kept until the operator erases them",
+     .is_repeatable = true,
+     .read = read_type_duration,
+     .min = MINUTE_MS,
+     .max = 36500 * DAY_MS,
+     .unit_ms = 1,
+     LIST(retain_records, retain_record_count)},
     {.name = "log-format",
      .argument = "text|json",
      .text = "form of the lines on standard error",
@@ -444,6 +468,8 @@ void setting_put_expected(struct buf *out, const struct setting *row)
         buf_put_str(out, "text or json");
     else if (row->read == read_log_level)
         buf_put_str(out, "debug, info, warn or error");
+    if (row->read == read_type_duration)
+        buf_put_str(out, "a record type, = and ");
     if (row->unit_ms) {
         buf_put_str(out, "a duration such as 90s, 5m or 2h, from ");
         put_duration(out, row, row->min);

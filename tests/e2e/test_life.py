@@ -302,3 +302,16 @@ def test_what_is_in_force_is_logged(server):
 
 def test_the_data_directory_is_for_its_owner_alone(server):
     assert stat.S_IMODE(server.data.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("given, reason", [
+    ("vendr=400d", 'the schemas have no record type "vendr"'),
+    ("vendor=400d,vendor=1d", '"vendor" is there twice'),
+])
+def test_records_kept_for_a_time_must_be_of_a_type_that_there_is(tmp_path, given, reason):
+    for command in ([], ["--check"]):
+        done = posternd(*command, "--data", tmp_path / "data", "--schemas", SCHEMAS,
+                        "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
+                        "--retain-records", given)
+        assert done.returncode == 2
+        assert f"setting retain-records: {reason}" in done.stderr

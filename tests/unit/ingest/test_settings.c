@@ -166,7 +166,8 @@ static void every_setting_can_be_a_flag(void **state)
         .flags = {"--schemas=/s", "--admin-listen=/run/postern.sock", "--tls-cert=/c",
                   "--tls-key=/k", "--threads=3", "--deliver-http", "--deliver-ca=/ca",
                   "--deliver-timeout=1500ms", "--retain-deliveries=7d", "--log-format=json",
-                  "--log-level=debug", "--master-key-file=/m", "--retry-schedule=5s,1m"},
+                  "--log-level=debug", "--master-key-file=/m", "--retry-schedule=5s,1m",
+                  "--retain-records=timeoff=400d", "--retain-records", "vendor=12h"},
     };
 
     (void)state;
@@ -180,6 +181,11 @@ static void every_setting_can_be_a_flag(void **state)
     assert_string_equal(s.deliver_ca, "/ca");
     assert_int_equal(s.deliver_timeout_ms, 1500);
     assert_int_equal(s.retain_deliveries_ms, 7 * DAY_MS);
+    assert_int_equal(s.retain_record_count, 2);
+    assert_string_equal(s.retain_records[0].type, "timeoff");
+    assert_int_equal(s.retain_records[0].keep_ms, 400 * DAY_MS);
+    assert_string_equal(s.retain_records[1].type, "vendor");
+    assert_int_equal(s.retain_records[1].keep_ms, 12 * HOUR_MS);
     assert_int_equal(s.log_format, LOG_JSON);
     assert_int_equal(s.log_level, LOG_DEBUG);
     assert_string_equal(s.master_key_file, "/m");
@@ -291,6 +297,16 @@ static void a_wrong_value_is_told_with_its_source(void **state)
                    "setting deliver-allow, from flag --deliver-allow: \"10.0.0.1/8\" will not do: "
                    "it takes an address range such as 10.0.0.0/8 or fd00::/8, without host bits, "
                    "or several with commas between");
+    static const char *const wrong[] = {"vendor", "=1d", "vendor=", "vendor=1s", "vendor=soon"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char text[256];
+        snprintf(text, sizeof text,
+                 "setting retain-records, from flag --retain-records: \"%s\" will not do: it takes "
+                 "a record type, = and a duration such as 90s, 5m or 2h, from 1m to 36500d, or "
+                 "several with commas between",
+                 wrong[i]);
+        assert_refused(&(struct input){.flags = {"--retain-records", wrong[i]}}, text);
+    }
     assert_refused(&(struct input){.flags = {"--log-format", "xml"}},
                    "setting log-format, from flag --log-format: \"xml\" will not do: it takes text "
                    "or json");
