@@ -137,6 +137,37 @@ static void app_configure(struct app *app, const struct server *server)
     atomic_store(&app->limit_hour, settings->limit_hour);
 }
 
+/* A mistyped type must not leave records there for ever in silence. */
+static enum status check_retained(const struct settings *settings,
+                                  bool (*is_type)(const void *types, struct bytes name),
+                                  const void *types, struct err *err)
+{
+    for (size_t i = 0; i < settings->retain_record_count; i++) {
+        const char *type = settings->retain_records[i].type;
+        if (!is_type(types, bytes_of_str(type))) {
+            err_set(err, "setting retain-records: the schemas have no record type \"%s\"", type);
+            return STATUS_INVALID;
+        }
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(settings->retain_records[j].type, type) == 0) {
+                err_set(err, "setting retain-records: \"%s\" is there twice", type);
+                return STATUS_INVALID;
+            }
+        }
+    }
+    return STATUS_OK;
+}
+
+static bool is_served(const void *catalog, struct bytes name)
+{
+    return catalog_find(catalog, name) != NULL;
+}
+
+static bool is_loaded(const void *types, struct bytes name)
+{
+    return record_types_find(types, name) != NULL;
+}
+
 static enum status make_app(struct server *server, struct err *err)
 {
     server->app = calloc(1, sizeof *server->app);
@@ -146,7 +177,14 @@ static enum status make_app(struct server *server, struct err *err)
     app_configure(server->app, server);
     enum status s = catalog_load(server->settings.schemas, POSTERN_VERSION, server->store,
                                  clock_wall_ms(&SYSTEM_CLOCK), &server->app->catalog, err);
-    return s == STATUS_OK ? app_init(server->app, server->subscriptions, err) : s;
+    if (s == STATUS_OK)
+        s = check_retained(&server->settings, is_served, server->app->catalog, err);
+    if (s == STATUS_OK)
+        s = app_init(server->app, server->subscriptions, err);
+    if (s == STATUS_OK) /* later, the keys are the loops' to replace */
+        log_info("loaded", LOG_INT("record_types", catalog_count(server->app->catalog)),
+                 LOG_INT("api_keys", keyring_count(server->app->keyring)));
+    return s;
 }
 
 static enum status start_writer(struct server *server, struct err *err)
@@ -158,8 +196,7 @@ static enum status start_writer(struct server *server, struct err *err)
                                  &server->app->writer);
     if (s != STATUS_OK)
         err_set(err, "start the writer: %s", status_text(s));
-    housekeeping_init(&server->housekeeping, server->app->writer,
-                      server->settings.retain_deliveries_ms);
+    housekeeping_init(&server->housekeeping, server->app->writer, &server->settings);
     space_probe_init(&server->space_probe, server->app);
     server->reporter = reporter_new(server->app, server->subscriptions, &server->loop);
     return s == STATUS_OK && !server->reporter ? STATUS_NO_MEMORY : s;
@@ -400,9 +437,7 @@ static int run(struct server *server)
     if (s == STATUS_OK) {
         if (!server->is_announced)
             log_error("the disk is full: no run file yet", LOG_STR("error", err.text));
-        log_info("serving", LOG_STR("version", POSTERN_VERSION),
-                 LOG_INT("record_types", catalog_count(server->app->catalog)),
-                 LOG_INT("api_keys", keyring_count(server->app->keyring)));
+        log_info("serving", LOG_STR("version", POSTERN_VERSION));
         serve(server);
     } else {
         fprintf(stderr, "posternd: %s\n", err.text[0] ? err.text : status_text(s));
@@ -421,6 +456,8 @@ static int check(const struct settings *settings)
     struct record_types *types = NULL;
     SSL_CTX *context = NULL;
     enum status s = record_types_load(settings->schemas, &types, &err);
+    if (s == STATUS_OK)
+        s = check_retained(settings, is_loaded, types, &err);
     if (s == STATUS_OK && settings->tls_cert)
         s = tls_context_new(settings->tls_cert, settings->tls_key, &context, &err);
     if (s != STATUS_OK)
