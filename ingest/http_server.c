@@ -198,13 +198,13 @@ enum status http_server_start(const struct http_server_options *options,
         return STATUS_NO_MEMORY;
     signal(SIGPIPE, SIG_IGN); /* a client that left is an error of write, not of the process */
     apply_options(server, options);
+    *ret_server = server; /* before the loops run: the first request may ask it for statistics */
     enum status status = server_start(server, options, err);
     if (status != STATUS_OK) {
+        *ret_server = NULL;
         server_close(server);
-        return status;
     }
-    *ret_server = server;
-    return STATUS_OK;
+    return status;
 }
 
 const char *http_server_url(const struct http_server *server, size_t listener)
