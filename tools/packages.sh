@@ -17,7 +17,7 @@ PACKAGES_TEST=(
 PACKAGES_LINT=(clang clang-tidy cppcheck)
 
 # For ./tests/bench alone.
-PACKAGES_BENCH=(libnghttp2-dev)
+PACKAGES_BENCH=(libnghttp2-dev postgresql)
 
 PACKAGES_CONTAINER=(podman buildah runc mmdebstrap)
 

@@ -5,7 +5,8 @@
  *
  *     floor DIR THREADS CERT KEY
  *
- * Prints its TLS and cleartext addresses on one line, and ends with SIGTERM.
+ * DIR "-" keeps nothing and answers at once: the receiver of deliveries. Prints its TLS and
+ * cleartext addresses on one line, and ends with SIGTERM.
  */
 #include "ingest/http.h"
 #include "ingest/writer.h"
@@ -15,6 +16,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,8 +29,8 @@ struct request {
     uint8_t body[];
 };
 
-static struct writer *writer;
-static uint64_t rows; /* the writer's */
+static struct writer *writer; /* NULL: nothing is kept */
+static uint64_t rows;         /* the writer's */
 
 static void apply(struct work *work, struct txn *txn)
 {
@@ -39,13 +41,17 @@ static void apply(struct work *work, struct txn *txn)
     table_append_parts(txn, TABLE_AUDIT, bytes_of(key, sizeof key), parts, 2);
 }
 
+static void answer_with(struct http_exchange *exchange, unsigned status)
+{
+    struct http_answer reply = {.status = status, .body = bytes_of_str("{\"ok\":true}")};
+    http_answer(exchange, &reply);
+}
+
 static void answer(struct http_message *message)
 {
     struct request *request =
         (struct request *)((uint8_t *)message - offsetof(struct request, message));
-    struct http_answer reply = {.status = request->status == STATUS_OK ? 200 : 503,
-                                .body = bytes_of_str("{\"ok\":true}")};
-    http_answer(request->exchange, &reply);
+    answer_with(request->exchange, request->status == STATUS_OK ? 200 : 503);
     free(request);
 }
 
@@ -59,6 +65,10 @@ static void done(struct work *work, enum status status)
 static void handle(void *context, struct http_exchange *exchange, const struct http_request *http)
 {
     (void)context;
+    if (!writer) {
+        answer_with(exchange, 200);
+        return;
+    }
     struct request *request = malloc(sizeof *request + http->body.len);
     *request = (struct request){.work = {.apply = apply, .done = done},
                                 .message = {.run = answer},
@@ -68,6 +78,19 @@ static void handle(void *context, struct http_exchange *exchange, const struct h
     memcpy(request->body, http->body.data, http->body.len);
     if (writer_submit(writer, &request->work) != STATUS_OK)
         answer(&request->message);
+}
+
+static enum status start_store(const char *dir, struct store **ret_store, struct err *err)
+{
+    if (strcmp(dir, "-") == 0)
+        return STATUS_OK;
+    mkdir(dir, 0700);
+    enum status s =
+        store_open(&(struct store_options){.dir = dir, .mode = STORE_SERVE}, ret_store, err);
+    if (s != STATUS_OK)
+        return s;
+    return writer_start(&(struct writer_options){.store = *ret_store, .clock = &SYSTEM_CLOCK},
+                        &writer);
 }
 
 int main(int argc, char **argv)
@@ -81,7 +104,6 @@ int main(int argc, char **argv)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigprocmask(SIG_BLOCK, &signals, NULL);
-    mkdir(argv[1], 0700);
     struct http_listen listeners[] = {{HTTP_TLS, "127.0.0.1:0"}, {HTTP_CLEARTEXT, "127.0.0.1:0"}};
     struct http_server_options options = {.listeners = listeners,
                                           .listener_count = 2,
@@ -90,10 +112,7 @@ int main(int argc, char **argv)
                                           .tls_key = argv[4],
                                           .body_bytes_max = 1 << 20,
                                           .handle = handle};
-    if (store_open(&(struct store_options){.dir = argv[1], .mode = STORE_SERVE}, &store, &err) !=
-            STATUS_OK ||
-        writer_start(&(struct writer_options){.store = store, .clock = &SYSTEM_CLOCK}, &writer) !=
-            STATUS_OK ||
+    if (start_store(argv[1], &store, &err) != STATUS_OK ||
         http_server_start(&options, &server, &err) != STATUS_OK) {
         fprintf(stderr, "floor: %s\n", err.text);
         return 1;
@@ -103,7 +122,9 @@ int main(int argc, char **argv)
     int number;
     sigwait(&signals, &number);
     http_server_stop(server, 1000);
-    writer_stop(writer);
-    store_close(store);
+    if (writer)
+        writer_stop(writer);
+    if (store)
+        store_close(store);
     return 0;
 }

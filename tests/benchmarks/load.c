@@ -1,25 +1,23 @@
 /*
- * load: an HTTP/2 load generator that numbers its records, so that every request stores something
- * new (a generator that repeats one body would measure "unchanged").
+ * load: an HTTP load generator that numbers its records, so that every request stores something new
+ * (a generator that repeats one body would measure "unchanged").
  *
  *     load --to 127.0.0.1:8443 --tls --connections 4 --streams 64 --seconds 5 --key psn_… BODY_FILE
  *
  * BODY_FILE's first run of digits behind "workOrderNumber":" is replaced by a running number of the
  * same or greater width. One thread, epoll, closed loop: each stream sends its next request when it
- * has its answer. Prints one line of JSON: requests, errors, seconds, rate, p50/p99/p999 in ms.
- *
- * Without --key it sends GET requests to --path; that measures the generator and the HTTP stack.
+ * has its answer. HTTP/2, or with --h1 HTTP/1.1 (one stream a connection). --lines N sends batches
+ * of N records, --count N ends after so many requests. Without BODY_FILE it sends GET requests to
+ * --path. Prints one line of JSON: requests, errors, seconds, rate, and p50/p99/p999 in ms.
  */
+#include "load.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <netinet/tcp.h>
-#include <nghttp2/nghttp2.h>
-#include <openssl/ssl.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,47 +25,23 @@
 #include <time.h>
 #include <unistd.h>
 
-#define OUT_CHUNK 65536
 #define SAMPLES_MAX 20000000
+#define GRACE_US 5000000
 
-struct options {
-    const char *host;
-    int port;
-    bool is_tls;
-    int connections, streams;
-    double seconds;
-    const char *key, *path, *type;
-    uint64_t start;
-    bool is_random; /* numbers in no order, instead of rising */
-};
-
-struct stream {
-    struct connection *connection;
-    int64_t sent_us;
-    char *body;
-    size_t body_len, body_at;
-    int status;
-};
-
-struct connection {
-    int fd;
-    SSL *ssl;
-    nghttp2_session *session;
-    struct stream *streams;
-    uint8_t *out; /* what the socket did not take yet */
-    size_t out_len, out_at, out_capacity;
-    bool wants_write, is_closed;
-};
-
-static struct options options = {.host = "127.0.0.1",
-                                 .port = 8443,
-                                 .connections = 1,
-                                 .streams = 1,
-                                 .seconds = 5,
-                                 .type = "workorder"};
+struct options options = {.host = "127.0.0.1",
+                          .port = 8443,
+                          .connections = 1,
+                          .streams = 1,
+                          .lines = 1,
+                          .seconds = 5,
+                          .path = "/api/webhook/workorder",
+                          .content_type = "application/json",
+                          .count = UINT64_MAX,
+                          .start = 1};
+static const struct protocol *protocol = &PROTOCOL_H2;
 static char *template_head, *template_tail;
 static size_t head_len, tail_len;
-static uint64_t next_number, done_requests, failed_requests;
+static uint64_t next_number, sent_requests, done_requests, failed_requests;
 static uint32_t *samples;
 static size_t sample_count;
 static int64_t started_us, stop_at_us;
@@ -81,10 +55,17 @@ static int64_t now_us(void)
     return now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
 }
 
-static void die(const char *what)
+void die(const char *what)
 {
     fprintf(stderr, "load: %s: %s\n", what, errno ? strerror(errno) : "failed");
     exit(1);
+}
+
+void complain(int status, const char *text, size_t len)
+{
+    if (status != 200 && !last_error[0])
+        snprintf(last_error, sizeof last_error, "%d %.*s", status, (int)(len < 200 ? len : 200),
+                 text);
 }
 
 /* A bijection of 40 bits, so that random keys are distinct too. */
@@ -99,107 +80,58 @@ static uint64_t scramble(uint64_t n)
 
 static void fill_body(struct stream *stream)
 {
-    uint64_t number = options.start + next_number++;
-    if (options.is_random)
-        number = scramble(number);
-    memcpy(stream->body, template_head, head_len);
-    int digits = snprintf(stream->body + head_len, 24, "%013llu", (unsigned long long)number);
-    memcpy(stream->body + head_len + (size_t)digits, template_tail, tail_len);
-    stream->body_len = head_len + (size_t)digits + tail_len;
-    stream->body_at = 0;
-}
-
-static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *out, size_t length,
-                         uint32_t *flags, nghttp2_data_source *source, void *context)
-{
-    (void)session;
-    (void)id;
-    (void)context;
-    struct stream *stream = source->ptr;
-    size_t left = stream->body_len - stream->body_at;
-    size_t len = left < length ? left : length;
-    memcpy(out, stream->body + stream->body_at, len);
-    stream->body_at += len;
-    if (stream->body_at == stream->body_len)
-        *flags |= NGHTTP2_DATA_FLAG_EOF;
-    return (ssize_t)len;
-}
-
-#define HEADER(name_, value_, len_)                                                                \
-    {                                                                                              \
-        (uint8_t *)(name_), (uint8_t *)(value_), sizeof(name_) - 1, (len_),                        \
-            NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE                           \
+    char *at = stream->body;
+    for (int line = 0; line < options.lines; line++) {
+        uint64_t number = options.start + next_number++;
+        if (options.is_random)
+            number = scramble(number);
+        at = mempcpy(at, template_head, head_len);
+        at += snprintf(at, 24, "%013llu", (unsigned long long)number);
+        at = mempcpy(at, template_tail, tail_len);
+        if (options.lines > 1)
+            *at++ = '\n';
     }
+    stream->body_len = (size_t)(at - stream->body);
+}
 
 static void submit(struct stream *stream)
 {
-    static char path[256];
-    if (!path[0])
-        snprintf(path, sizeof path, "%s%s", options.path ? options.path : "/api/webhook/",
-                 options.path ? "" : options.type);
-    bool is_post = options.key != NULL;
-    nghttp2_nv headers[] = {
-        HEADER(":method", is_post ? "POST" : "GET", is_post ? 4u : 3u),
-        HEADER(":scheme", options.is_tls ? "https" : "http", options.is_tls ? 5u : 4u),
-        HEADER(":authority", "localhost", 9),
-        HEADER(":path", path, strlen(path)),
-        HEADER("content-type", "application/json", 16),
-        HEADER("x-api-key", options.key ? options.key : "", is_post ? strlen(options.key) : 0),
-    };
-    nghttp2_data_provider provider = {.source.ptr = stream, .read_callback = read_body};
-    if (is_post)
+    if (options.is_post)
         fill_body(stream);
     stream->sent_us = now_us();
     stream->status = 0;
-    int32_t id = nghttp2_submit_request(stream->connection->session, NULL, headers, is_post ? 6 : 4,
-                                        is_post ? &provider : NULL, stream);
-    if (id < 0)
-        die("nghttp2_submit_request");
     active_streams++;
+    sent_requests++;
+    protocol->submit(stream);
 }
 
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
-                     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
-                     void *context)
+void finished(struct stream *stream, bool is_ok)
 {
-    (void)flags;
-    (void)context;
-    struct stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-    if (stream && name_len == 7 && memcmp(name, ":status", 7) == 0 && value_len == 3)
-        stream->status = atoi((const char *)value);
-    return 0;
-}
-
-static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
-                   size_t len, void *context)
-{
-    (void)flags;
-    (void)context;
-    struct stream *stream = nghttp2_session_get_stream_user_data(session, id);
-    if (stream && stream->status != 200 && !last_error[0])
-        snprintf(last_error, sizeof last_error, "%d %.*s", stream->status,
-                 (int)(len < 200 ? len : 200), (const char *)data);
-    return 0;
-}
-
-static int on_close(nghttp2_session *session, int32_t id, uint32_t error, void *context)
-{
-    (void)context;
-    struct stream *stream = nghttp2_session_get_stream_user_data(session, id);
-    if (!stream)
-        return 0;
     int64_t now = now_us();
     active_streams--;
-    if (error == 0 && stream->status == 200) {
+    if (is_ok) {
         done_requests++;
         if (sample_count < SAMPLES_MAX)
             samples[sample_count++] = (uint32_t)(now - stream->sent_us);
     } else {
         failed_requests++;
     }
-    if (now < stop_at_us && !stream->connection->is_closed)
+    if (now < stop_at_us && sent_requests < options.count && !stream->connection->is_closed)
         submit(stream);
-    return 0;
+}
+
+void out_append(struct connection *connection, const void *data, size_t len)
+{
+    if (len == 0)
+        return;
+    if (connection->out_len + len > connection->out_capacity) {
+        connection->out_capacity = 2 * (connection->out_len + len) + 65536;
+        connection->out = realloc(connection->out, connection->out_capacity);
+        if (!connection->out)
+            die("memory");
+    }
+    memcpy(connection->out + connection->out_len, data, len);
+    connection->out_len += len;
 }
 
 static void connect_one(struct connection *connection, SSL_CTX *tls)
@@ -221,23 +153,13 @@ static void connect_one(struct connection *connection, SSL_CTX *tls)
     fcntl(connection->fd, F_SETFL, O_NONBLOCK);
 }
 
-static void start_session(struct connection *connection)
+static void start_streams(struct connection *connection)
 {
-    nghttp2_session_callbacks *callbacks;
-    nghttp2_session_callbacks_new(&callbacks);
-    nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
-    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
-    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
-    nghttp2_session_client_new(&connection->session, callbacks, connection);
-    nghttp2_session_callbacks_del(callbacks);
-    nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 20},
-                                         {NGHTTP2_SETTINGS_ENABLE_PUSH, 0}};
-    nghttp2_submit_settings(connection->session, NGHTTP2_FLAG_NONE, settings, 2);
-    nghttp2_session_set_local_window_size(connection->session, NGHTTP2_FLAG_NONE, 0, 1 << 24);
+    protocol->start(connection);
     connection->streams = calloc((size_t)options.streams, sizeof *connection->streams);
-    for (int i = 0; i < options.streams; i++) {
+    for (int i = 0; i < options.streams && sent_requests < options.count; i++) {
         connection->streams[i].connection = connection;
-        connection->streams[i].body = malloc(head_len + tail_len + 32);
+        connection->streams[i].body = malloc((size_t)options.lines * (head_len + tail_len + 32));
         submit(&connection->streams[i]);
     }
 }
@@ -265,28 +187,17 @@ static ssize_t socket_read(struct connection *connection, uint8_t *data, size_t 
     return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? -1 : 0;
 }
 
-/* Gather what the session wants to send, and send it. */
+/* Gather what the protocol wants to send, and send it. */
 static void flush(struct connection *connection)
 {
     for (;;) {
-        while (connection->out_len < OUT_CHUNK) {
-            const uint8_t *data;
-            ssize_t len = nghttp2_session_mem_send(connection->session, &data);
-            if (len <= 0)
-                break;
-            if (connection->out_len + (size_t)len > connection->out_capacity) {
-                connection->out_capacity = 2 * (connection->out_len + (size_t)len) + OUT_CHUNK;
-                connection->out = realloc(connection->out, connection->out_capacity);
-            }
-            memcpy(connection->out + connection->out_len, data, (size_t)len);
-            connection->out_len += (size_t)len;
-        }
+        if (protocol->gather)
+            protocol->gather(connection);
         if (connection->out_len == connection->out_at)
-            break;
+            return;
         ssize_t wrote = socket_write(connection, connection->out + connection->out_at,
                                      connection->out_len - connection->out_at);
         if (wrote < 0) {
-            connection->wants_write = errno == EAGAIN;
             connection->is_closed |= errno != EAGAIN;
             return;
         }
@@ -294,7 +205,6 @@ static void flush(struct connection *connection)
         if (connection->out_at == connection->out_len)
             connection->out_at = connection->out_len = 0;
     }
-    connection->wants_write = false;
 }
 
 static void receive(struct connection *connection)
@@ -304,7 +214,7 @@ static void receive(struct connection *connection)
         ssize_t got = socket_read(connection, data, sizeof data);
         if (got < 0 && errno == EAGAIN)
             return;
-        if (got <= 0 || nghttp2_session_mem_recv(connection->session, data, (size_t)got) < 0) {
+        if (got <= 0 || !protocol->receive(connection, data, (size_t)got)) {
             connection->is_closed = true;
             return;
         }
@@ -320,20 +230,18 @@ static void run(struct connection *connections)
         epoll_ctl(epoll, EPOLL_CTL_ADD, connections[i].fd, &event);
         flush(&connections[i]);
     }
-    int64_t give_up_us = stop_at_us + 5000000;
-    while (active_streams > 0 && now_us() < give_up_us) {
+    int closed = 0;
+    while (active_streams > 0 && now_us() < stop_at_us + GRACE_US) {
         struct epoll_event events[64];
         int count = epoll_wait(epoll, events, 64, 100);
-        int closed = 0;
         for (int i = 0; i < count; i++) {
             struct connection *connection = events[i].data.ptr;
             if (connection->is_closed)
                 continue;
             receive(connection);
             flush(connection);
+            closed += connection->is_closed;
         }
-        for (int i = 0; i < options.connections; i++)
-            closed += connections[i].is_closed;
         if (closed == options.connections)
             break;
     }
@@ -379,67 +287,76 @@ static void read_template(const char *path)
     tail_len = len - (size_t)(at - text);
 }
 
+static void read_address(char *text)
+{
+    char *colon = strrchr(text, ':');
+    if (!colon)
+        exit(2);
+    *colon = '\0';
+    options.host = text;
+    options.port = atoi(colon + 1);
+}
+
 static void read_options(int argc, char **argv)
 {
-    enum { TO = 256, TLS, CONNECTIONS, STREAMS, SECONDS, KEY, PATH, TYPE, START, RANDOM };
-    static const struct option LONG[] = {{"to", 1, NULL, TO},
-                                         {"tls", 0, NULL, TLS},
-                                         {"connections", 1, NULL, CONNECTIONS},
-                                         {"streams", 1, NULL, STREAMS},
-                                         {"seconds", 1, NULL, SECONDS},
-                                         {"key", 1, NULL, KEY},
-                                         {"path", 1, NULL, PATH},
-                                         {"type", 1, NULL, TYPE},
-                                         {"start", 1, NULL, START},
-                                         {"random", 0, NULL, RANDOM},
-                                         {0}};
+    static const struct option LONG[] = {
+        {"to", 1, NULL, 'a'},          {"tls", 0, NULL, 't'},     {"h1", 0, NULL, '1'},
+        {"connections", 1, NULL, 'c'}, {"streams", 1, NULL, 'm'}, {"lines", 1, NULL, 'l'},
+        {"seconds", 1, NULL, 's'},     {"key", 1, NULL, 'k'},     {"path", 1, NULL, 'p'},
+        {"start", 1, NULL, 'n'},       {"random", 0, NULL, 'r'},  {0}};
     int option;
     while ((option = getopt_long(argc, argv, "", LONG, NULL)) != -1) {
         switch (option) {
-        case TO: {
-            char *colon = strrchr(optarg, ':');
-            if (!colon)
-                exit(2);
-            *colon = '\0';
-            options.host = optarg;
-            options.port = atoi(colon + 1);
+        case 'a':
+            read_address(optarg);
             break;
-        }
-        case TLS:
+        case 't':
             options.is_tls = true;
             break;
-        case CONNECTIONS:
+        case '1':
+            options.is_h1 = true;
+            protocol = &PROTOCOL_H1;
+            break;
+        case 'c':
             options.connections = atoi(optarg);
             break;
-        case STREAMS:
+        case 'm':
             options.streams = atoi(optarg);
             break;
-        case SECONDS:
+        case 'l':
+            options.lines = atoi(optarg);
+            options.content_type = "application/x-ndjson";
+            break;
+        case 's':
             options.seconds = atof(optarg);
             break;
-        case KEY:
+        case 'k':
             options.key = optarg;
             break;
-        case PATH:
+        case 'p':
             options.path = optarg;
             break;
-        case TYPE:
-            options.type = optarg;
-            break;
-        case START:
+        case 'n':
             options.start = strtoull(optarg, NULL, 10);
             break;
-        case RANDOM:
+        case 'q':
+            options.count = strtoull(optarg, NULL, 10);
+            break;
+        case 'r':
             options.is_random = true;
             break;
         default:
             exit(2);
         }
     }
-    if (optind < argc)
+    options.is_post = optind < argc;
+    if (options.is_post)
         read_template(argv[optind]);
-    else if (options.key)
+    if (options.connections < 1 || options.streams < 1 || options.lines < 1 ||
+        (options.is_h1 && options.streams > 1)) {
+        fprintf(stderr, "load: no such numbers of connections, streams or lines\n");
         exit(2);
+    }
 }
 
 int main(int argc, char **argv)
@@ -449,7 +366,8 @@ int main(int argc, char **argv)
     SSL_CTX *tls = NULL;
     if (options.is_tls) {
         tls = SSL_CTX_new(TLS_client_method());
-        SSL_CTX_set_alpn_protos(tls, (const uint8_t *)"\2h2", 3);
+        SSL_CTX_set_alpn_protos(tls, (const uint8_t *)(options.is_h1 ? "\10http/1.1" : "\2h2"),
+                                options.is_h1 ? 9 : 3);
     }
     samples = malloc(SAMPLES_MAX * sizeof *samples);
     struct connection *connections = calloc((size_t)options.connections, sizeof *connections);
@@ -458,7 +376,7 @@ int main(int argc, char **argv)
     started_us = now_us();
     stop_at_us = started_us + (int64_t)(options.seconds * 1e6);
     for (int i = 0; i < options.connections; i++)
-        start_session(&connections[i]);
+        start_streams(&connections[i]);
     run(connections);
     double seconds = (double)(now_us() - started_us) / 1e6;
     qsort(samples, sample_count, sizeof *samples, compare_samples);
