@@ -260,8 +260,11 @@ static bool serve_open(struct call *call, const struct http_request *request,
     else if (route->kind == ROUTE_PROBLEMS)
         serve_problems(call, route);
     else if (route->kind == ROUTE_ROOT)
-        call_answer(call, 200, bytes_of_str("text/plain; charset=utf-8"),
-                    bytes_of_str("Postern takes records at /api/webhook/{type}.\n"), NULL);
+        call_answer(
+            call, 200, bytes_of_str("text/plain; charset=utf-8"),
+            bytes_of_str("Postern takes records at /api/webhook/{type}. With an API key, "
+                         "/api/openapi.json documents them; /problems documents refusals.\n"),
+            NULL);
     else
         admin_serve(call, route->kind);
     return true;

@@ -381,8 +381,7 @@ static bool copy_rendered(struct submission *submission, const struct rendered *
     return submission->rendered.body.data && submission->rendered.content_type.data;
 }
 
-/* True: the request was seen before, and its answer stands in the submission. */
-static bool replay(struct submission *submission, struct txn *txn)
+bool replay_submission(struct submission *submission, struct txn *txn)
 {
     struct idempotent_answer kept;
     enum status s = idempotency_find(txn, submission->api_key, submission->idempotency_name, &kept);
@@ -401,6 +400,17 @@ static bool replay(struct submission *submission, struct txn *txn)
     if (!copy_rendered(submission, &answer))
         txn_fail(txn, STATUS_NO_MEMORY);
     return true;
+}
+
+/* A refusal is not kept: mended, the request may come again with the same key. */
+static bool is_worth_keeping(const struct submission *submission)
+{
+    for (size_t i = 0; i < submission->item_count; i++) {
+        enum item_result result = submission->items[i].result;
+        if (result == ITEM_STORED || result == ITEM_UNCHANGED)
+            return true;
+    }
+    return false;
 }
 
 static void keep_answer(struct applier *applier, struct submission *submission, struct txn *txn)
@@ -428,7 +438,7 @@ void apply_submission(struct applier *applier, struct submission *submission, st
     submission->answer = ANSWER_FROM_ITEMS;
     if (submission->usage_ms > 0)
         usage_add(txn, submission->api_key, submission->usage_ms, 1);
-    if (submission->has_idempotency_key && replay(submission, txn))
+    if (submission->has_idempotency_key && replay_submission(submission, txn))
         return;
     subscriptions_refresh(applier->subscriptions, txn);
     if (submission->is_batch && submission->is_strict) {
@@ -437,7 +447,7 @@ void apply_submission(struct applier *applier, struct submission *submission, st
         for (size_t i = 0; i < submission->item_count && txn_status(txn) == STATUS_OK; i++)
             apply_item(applier, submission, &submission->items[i], txn);
     }
-    bool is_stale = submission->item_count == 1 && submission->items[0].result == ITEM_STALE;
-    if (submission->has_idempotency_key && !is_stale && txn_status(txn) == STATUS_OK)
+    if (submission->has_idempotency_key && is_worth_keeping(submission) &&
+        txn_status(txn) == STATUS_OK)
         keep_answer(applier, submission, txn);
 }

@@ -190,8 +190,10 @@ static bool read_query(struct call *call, struct bytes text, struct query *ret_q
     }
     memcpy(ret_query->pattern, pattern.data ? (const char *)pattern.data : "", pattern.len);
     struct bytes wait = query_find(text, "wait");
-    if (wait.data && (duration_parse(wait, &ret_query->wait_ms) != STATUS_OK ||
-                      ret_query->wait_ms > EVENTS_WAIT_MAX_MS)) {
+    bool is_no_wait = bytes_equal_str(wait, "0") || bytes_equal_str(wait, "0s");
+    if (wait.data && !is_no_wait &&
+        (duration_parse(wait, &ret_query->wait_ms) != STATUS_OK ||
+         ret_query->wait_ms > EVENTS_WAIT_MAX_MS)) {
         refuse_query(call, "wait", "a duration of at most 60s, such as 30s");
         return false;
     }

@@ -282,6 +282,14 @@ static struct bytes bytes_of_iovec(h2o_iovec_t iovec)
     return bytes_of(iovec.base, iovec.len);
 }
 
+/* White space around a value is no part of it (RFC 9110 section 5.5); h2o drops what is before. */
+static struct bytes without_trailing_space(struct bytes value)
+{
+    while (value.len > 0 && (value.data[value.len - 1] == ' ' || value.data[value.len - 1] == '\t'))
+        value.len--;
+    return value;
+}
+
 struct bytes http_header(const struct http_request *request, const char *lower_name)
 {
     const h2o_req_t *req = request->impl;
@@ -289,7 +297,7 @@ struct bytes http_header(const struct http_request *request, const char *lower_n
     for (size_t i = 0; i < req->headers.size; i++) {
         const h2o_header_t *header = &req->headers.entries[i];
         if (header->name->len == len && memcmp(header->name->base, lower_name, len) == 0)
-            return bytes_of_iovec(header->value);
+            return without_trailing_space(bytes_of_iovec(header->value));
     }
     if (len == 4 && memcmp(lower_name, "host", 4) == 0)
         return bytes_of_iovec(req->input.authority);

@@ -112,11 +112,8 @@ static enum status find_certificate(struct server *server, struct err *err)
 static enum status open_store(struct server *server, struct err *err)
 {
     const struct settings *settings = &server->settings;
-    enum status s = make_dir(settings->data, err);
-    if (s != STATUS_OK)
-        return s;
-    s = store_open(&(struct store_options){.dir = settings->data, .mode = STORE_SERVE},
-                   &server->store, err);
+    enum status s = store_open(&(struct store_options){.dir = settings->data, .mode = STORE_SERVE},
+                               &server->store, err);
     if (s != STATUS_OK)
         return s;
     CLEANUP(buf_fini) struct buf key_file = {0};
@@ -249,7 +246,10 @@ static enum status start_http(struct server *server, struct err *err)
         .loop_start = app_loop_start,
         .loop_tick = app_loop_tick,
     };
-    return http_server_start(&options, &server->app->server, err);
+    enum status s = http_server_start(&options, &server->app->server, err);
+    for (size_t i = 0; i < server->listener_count; i++)
+        server->listeners[i].address = NULL; /* a setting's, which a reload replaces */
+    return s;
 }
 
 /* A server that starts on a full disk can read and deliver: it goes on without the run file, and
@@ -309,53 +309,65 @@ static void stop(struct server *server)
     free(server->tls_key);
 }
 
-static void reload_certificate(struct server *server, struct err *err)
+static bool reload_certificate(struct server *server)
 {
-    if (http_server_reload_tls(server->app->server, server->tls_cert, server->tls_key, err) !=
+    struct err err = {0};
+    if (http_server_reload_tls(server->app->server, server->tls_cert, server->tls_key, &err) ==
         STATUS_OK)
-        log_error("reload: the certificate stays as it was", LOG_STR("error", err->text));
+        return true;
+    log_error("reload: the certificate stays as it was", LOG_STR("error", err.text));
+    return false;
 }
 
-static void reload_catalog(struct server *server, const char *schemas, struct err *err)
+static bool reload_catalog(struct server *server)
 {
+    struct err err = {0};
     struct catalog *catalog = NULL;
-    if (catalog_load(schemas, POSTERN_VERSION, server->store, clock_wall_ms(&SYSTEM_CLOCK), &catalog, err) ==
-        STATUS_OK)
+    if (catalog_load(server->settings.schemas, POSTERN_VERSION, server->store,
+                     clock_wall_ms(&SYSTEM_CLOCK), &catalog, &err) == STATUS_OK) {
         app_set_catalog(server->app, catalog);
-    else
-        log_error("reload: the schemas stay as they were", LOG_STR("error", err->text));
+        return true;
+    }
+    log_error("reload: the schemas stay as they were", LOG_STR("error", err.text));
+    return false;
 }
 
-/* Settings that can change while running: limits, log level, delivery's rules and schedule. */
-static void reload(struct server *server)
+/* Those that can change while running: limits, log level, delivery's rules and schedule. What is
+ * bound, opened or sized stays: listeners, data directory, threads, body limit. */
+static bool reload_settings(struct server *server)
 {
     struct err err = {0};
     struct settings fresh = {0};
-    log_info("reloading");
     if (settings_read(&fresh, server->argc, server->argv, server->environment, &err) != STATUS_OK) {
         log_error("reload: the settings stay as they were", LOG_STR("error", err.text));
         settings_fini(&fresh);
-    } else {
-        atomic_store(&server->app->limit_minute, fresh.limit_minute);
-        atomic_store(&server->app->limit_hour, fresh.limit_hour);
-        log_set_level(fresh.log_level);
-        struct settings old = server->settings;
-        server->settings = fresh;
-        /* What is bound, opened or sized stays: listeners, data directory, threads, body limit. */
-        struct deliver_options options = deliver_options_of(server);
-        deliver_reload(server->app->deliver, &options);
-        settings_fini(&old);
-        list_listeners(server);
-        err = (struct err){0};
-        if (run_file_write(&server->settings, POSTERN_VERSION, server->app->server,
-                           server->listeners, server->listener_count, &err) != STATUS_OK)
-            log_error("reload: cannot write the run file", LOG_STR("error", err.text));
+        return false;
     }
-    err = (struct err){0};
-    reload_certificate(server, &err);
-    err = (struct err){0};
-    reload_catalog(server, server->settings.schemas, &err);
-    log_info("reloaded", LOG_INT("record_types", catalog_count(server->app->catalog)));
+    atomic_store(&server->app->limit_minute, fresh.limit_minute);
+    atomic_store(&server->app->limit_hour, fresh.limit_hour);
+    log_set_level(fresh.log_level);
+    struct settings old = server->settings;
+    server->settings = fresh;
+    struct deliver_options options = deliver_options_of(server);
+    deliver_reload(server->app->deliver, &options);
+    settings_fini(&old);
+    if (run_file_write(&server->settings, POSTERN_VERSION, server->app->server, server->listeners,
+                       server->listener_count, &err) == STATUS_OK)
+        return true;
+    log_error("reload: cannot write the run file", LOG_STR("error", err.text));
+    return false;
+}
+
+static void reload(struct server *server)
+{
+    log_info("reloading");
+    bool has_settings = reload_settings(server);
+    bool has_certificate = reload_certificate(server);
+    bool has_catalog = reload_catalog(server);
+    if (has_settings && has_certificate && has_catalog)
+        log_info("reloaded", LOG_INT("record_types", catalog_count(server->app->catalog)));
+    else
+        log_warn("reloaded in part: what was wrong stays as it was");
 }
 
 static void on_stop_signal(uv_signal_t *signal, int number)

@@ -43,7 +43,7 @@ bool query_is_known(struct call *call, struct bytes query, const char *const *na
     if (!unknown.data)
         return true;
     CLEANUP(buf_fini) struct buf detail = {0};
-    buf_put_str(&detail, "there is no such query parameter here; known are");
+    buf_put_str(&detail, "there is no such query parameter here; there are:");
     for (size_t i = 0; i < count; i++)
         buf_printf(&detail, "%s %s", i ? "," : "", names[i]);
     call_refuse_plain(call, PROBLEM_INVALID_REQUEST, buf_str(&detail));
@@ -59,12 +59,14 @@ static enum status find_target(struct txn *txn, const struct catalog_type *type,
     if (percent_decode(&decoded, target) != STATUS_OK || decoded.len == 0 ||
         decoded.len > RECORD_KEY_BYTES_MAX)
         return STATUS_NOT_FOUND;
-    if (typeid_parse(buf_bytes(&decoded), type->type->id_prefix, &id) != STATUS_OK) {
-        enum status s = record_find_by_key(txn, type->number, buf_bytes(&decoded), &id);
-        if (s != STATUS_OK)
-            return s;
+    enum status s = STATUS_NOT_FOUND;
+    if (typeid_parse(buf_bytes(&decoded), type->type->id_prefix, &id) == STATUS_OK)
+        s = record_current(txn, &id, ret_revision);
+    if (s == STATUS_NOT_FOUND) { /* a record key may look like an id */
+        s = record_find_by_key(txn, type->number, buf_bytes(&decoded), &id);
+        if (s == STATUS_OK)
+            s = record_current(txn, &id, ret_revision);
     }
-    enum status s = record_current(txn, &id, ret_revision);
     if (s == STATUS_OK && (ret_revision->type != type->number || !record_is_live(ret_revision)))
         return STATUS_NOT_FOUND;
     return s;
@@ -125,7 +127,8 @@ void read_record(struct call *call, const struct http_request *request, const st
     uint64_t number;
     if (!query_is_known(call, request->query, KNOWN, 1))
         return;
-    if (query_number(request->query, "revision", 0, UINT32_MAX, &number) != STATUS_OK) {
+    if (query_number(request->query, "revision", 0, UINT32_MAX, &number) != STATUS_OK ||
+        (number == 0 && query_find(request->query, "revision").data)) {
         refuse_query(call, "revision", "a whole number from 1");
         return;
     }

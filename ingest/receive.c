@@ -15,6 +15,7 @@
 #include "ingest/accept.h"
 #include "ingest/precondition.h"
 #include "ingest/reply.h"
+#include "ingest/tally.h"
 
 #define SUBMITTED_BYTES_MAX (512u << 20)
 #define PATCH_TRIES_MAX 16
@@ -71,16 +72,19 @@ static void count_items(struct pending *pending)
 {
     struct submission *submission = &pending->submission;
     struct loop_metrics *metrics = &pending->call.loop->metrics;
+    uint32_t accepted = 0;
     for (size_t i = 0; i < submission->item_count; i++) {
         const struct item *item = &submission->items[i];
         metric_add(&metrics->accepted, item->result == ITEM_STORED);
         metric_add(&metrics->unchanged, item->result == ITEM_UNCHANGED);
+        accepted += item->result == ITEM_STORED || item->result == ITEM_UNCHANGED;
         if (item->result == ITEM_REFUSED) {
             metric_add(&metrics->refused_items, 1);
             call_note_refusal(&pending->call, &item->refusal);
         }
     }
     metric_add(&metrics->batches, submission->is_batch);
+    tally_accept(pending->call.loop->tally, pending->call.api_key, accepted);
 }
 
 static void answer(struct pending *pending)
@@ -107,6 +111,27 @@ static void answer(struct pending *pending)
     if (submission->is_strict)
         call_extra_add(&extra, "preference-applied", bytes_of_str("handling=strict"));
     call_answer(call, rendered.status, rendered.content_type, rendered.body, &extra);
+}
+
+/* The same request was answered before: with that answer again, or a refusal if it is another one.
+ * True: answered, and the pending request is gone. Duplicates in flight are found by the writer. */
+static bool answer_seen(struct pending *pending)
+{
+    struct txn *txn = NULL;
+    if (!pending->submission.has_idempotency_key ||
+        txn_read(pending->call.loop->app->store, &txn) != STATUS_OK)
+        return false; /* the writer looks too */
+    bool is_seen = replay_submission(&pending->submission, txn);
+    enum status s = txn_status(txn);
+    txn_abort(txn);
+    if (!is_seen)
+        return false;
+    if (s != STATUS_OK)
+        call_unavailable(&pending->call, s);
+    else
+        answer(pending);
+    pending_free(pending);
+    return true;
 }
 
 /* On the loop again. */
@@ -177,6 +202,7 @@ static struct pending *pending_new(struct call *call, const struct catalog_type 
         call_unavailable(call, STATUS_NO_MEMORY);
         return NULL;
     }
+    pending->call = *call;
     pending->held_bytes = held;
     pending->submission.arena = arena;
     pending->submission.items = items;
@@ -290,24 +316,34 @@ static enum status accept_lines(struct call *call, struct submission *submission
     return STATUS_OK;
 }
 
+/* Blank lines at the end say nothing: many writers of lines leave one. */
+static struct bytes without_blank_end(struct bytes body)
+{
+    while (body.len > 0 && memchr(" \t\r\n", body.data[body.len - 1], 4))
+        body.len--;
+    return body;
+}
+
 static void receive_batch(struct call *call, const struct http_request *request,
                           const struct catalog_type *type)
 {
-    size_t lines = count_lines(request->body);
+    struct bytes content = without_blank_end(request->body);
+    size_t lines = count_lines(content);
     if (lines == 0 || lines > BATCH_LINES_MAX) {
         call_refuse_plain(call, lines ? PROBLEM_TOO_LARGE : PROBLEM_INVALID_REQUEST,
                           lines ? "a batch has at most 1000 lines" : "the batch is empty");
         return;
     }
     struct bytes body;
-    struct pending *pending = pending_new(call, type, request->body, lines, &body);
+    struct pending *pending = pending_new(call, type, content, lines, &body);
     if (!pending)
         return;
     pending->submission.kind = SUBMIT_POST;
     pending->submission.is_batch = true;
     bool is_readable = read_headers(call, request, &pending->submission);
+    if (is_readable && answer_seen(pending))
+        return;
     enum status s = is_readable ? accept_lines(call, &pending->submission, body) : STATUS_OK;
-    pending->call = *call;
     if (is_readable && s == STATUS_OK) {
         queue(pending);
         return;
@@ -344,8 +380,9 @@ static void receive_single(struct call *call, const struct http_request *request
     submission->kind = kind;
     bool is_readable = read_headers(call, request, submission) &&
                        (kind == SUBMIT_POST || read_target(call, route, submission));
+    if (is_readable && answer_seen(pending))
+        return;
     enum status s = is_readable ? accept_single(call, pending, body) : STATUS_OK;
-    pending->call = *call;
     const struct item *item = &submission->items[0];
     if (is_readable && s == STATUS_OK && !item->is_refused_before) {
         queue(pending);

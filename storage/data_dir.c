@@ -17,7 +17,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#define DIR_MODE 0750
+#define DIR_MODE 0700
 #define PARENT_MODE 0755
 #define STORE_MODE 0700
 

@@ -8,6 +8,7 @@
  *
  * What can fail: a damaged row is a corrupt store, which sticks; nothing is made up in its place.
  */
+#include "storage/records.h"
 #include "storage/txn.h"
 
 #include "base/must.h"
@@ -196,12 +197,23 @@ static enum status type_last_number(struct txn *txn, uint16_t *ret_number)
     return s;
 }
 
+static void type_put(struct txn *txn, const struct type_row *type)
+{
+    CLEANUP(buf_fini) struct buf row = {0};
+    uint8_t key[2];
+
+    buf_put_u8(&row, TYPES_VERSION);
+    buf_put_sized(&row, bytes_of_str(type->name));
+    buf_put_sized(&row, bytes_of_str(type->id_prefix));
+    put_be16(key, type->number);
+    table_put_buf(txn, TABLE_TYPES, bytes_of(key, sizeof(key)), &row);
+    txn_bump_generation(txn);
+}
+
 static enum status type_add(struct txn *txn, const char *name, const char *id_prefix,
                             struct type_row *ret_type)
 {
-    CLEANUP(buf_fini) struct buf row = {0};
     uint16_t number;
-    uint8_t key[2];
     enum status s = type_last_number(txn, &number);
 
     if (s != STATUS_OK)
@@ -211,12 +223,19 @@ static enum status type_add(struct txn *txn, const char *name, const char *id_pr
     *ret_type = (struct type_row){.number = (uint16_t)(number + 1)};
     (void)snprintf(ret_type->name, sizeof(ret_type->name), "%s", name); /* lengths are checked */
     (void)snprintf(ret_type->id_prefix, sizeof(ret_type->id_prefix), "%s", id_prefix);
-    buf_put_u8(&row, TYPES_VERSION);
-    buf_put_sized(&row, bytes_of_str(name));
-    buf_put_sized(&row, bytes_of_str(id_prefix));
-    put_be16(key, ret_type->number);
-    table_put_buf(txn, TABLE_TYPES, bytes_of(key, sizeof(key)), &row);
-    txn_bump_generation(txn);
+    type_put(txn, ret_type);
+    return txn->status;
+}
+
+/* No id with the former prefix was ever given out: the new one may take its place. */
+static enum status type_change_prefix(struct txn *txn, const char *id_prefix, struct type_row *type)
+{
+    if (record_count(txn, type->number) > 0)
+        return STATUS_MISMATCH;
+    if (strlen(id_prefix) > TYPE_NAME_MAX)
+        return STATUS_LIMIT;
+    (void)snprintf(type->id_prefix, sizeof(type->id_prefix), "%s", id_prefix);
+    type_put(txn, type);
     return txn->status;
 }
 
@@ -228,7 +247,7 @@ enum status type_register(struct txn *txn, const char *name, const char *id_pref
     if (s == STATUS_NOT_FOUND)
         return type_add(txn, name, id_prefix, ret_type);
     if (s == STATUS_OK && strcmp(ret_type->id_prefix, id_prefix) != 0)
-        return STATUS_MISMATCH;
+        return type_change_prefix(txn, id_prefix, ret_type);
     return s;
 }
 

@@ -91,7 +91,7 @@ struct type_row {
 };
 MUST_CHECK enum status type_find(struct txn *txn, struct bytes name, struct type_row *ret_type);
 MUST_CHECK enum status type_at(struct txn *txn, uint16_t number, struct type_row *ret_type);
-/* Find or add. STATUS_MISMATCH: known with another id prefix. */
+/* Find or add. STATUS_MISMATCH: there are records with another id prefix. */
 MUST_CHECK enum status type_register(struct txn *txn, const char *name, const char *id_prefix,
                                      struct type_row *ret_type);
 

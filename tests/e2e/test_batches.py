@@ -131,6 +131,27 @@ def test_a_kept_answer_survives_a_kill(make_server):
     assert again.headers["Idempotent-Replayed"] == "true"
 
 
+def test_another_request_is_told_before_its_body_is_judged(shared_server, key, prefix):
+    shared_server.post("vendor", vendor(prefix), key, headers=idempotent(prefix))
+    assert shared_server.post("vendor", {"name": "x"}, key,
+                              headers=idempotent(prefix)).status == 422
+    assert shared_server.post("project", {}, key, headers=idempotent(prefix)).status == 422
+
+
+def test_a_batch_that_stored_nothing_does_not_use_up_the_key(shared_server, key, prefix):
+    answer = shared_server.batch("vendor", [{"name": "x"}], key, headers=idempotent(prefix))
+    assert answer.status == 207
+    answer = shared_server.batch("vendor", [vendor(prefix)], key, headers=idempotent(prefix))
+    assert answer.status == 200
+    assert "Idempotent-Replayed" not in answer.headers
+
+
+def test_a_blank_end_of_a_batch_is_no_line(shared_server, key, prefix):
+    answer = shared_server.batch("vendor", [vendor(prefix), "\n", "\r\n"], key)
+    assert answer.status == 200
+    assert len(answer.ndjson()) == 1
+
+
 def test_a_refused_body_does_not_use_up_the_key(shared_server, key, prefix):
     assert shared_server.post("vendor", {"name": "x"}, key,
                               headers=idempotent(prefix)).status == 400

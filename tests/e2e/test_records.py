@@ -117,6 +117,7 @@ def test_older_revisions_stay_readable(shared_server, key, number):
     assert shared_server.get("workorder", f"{number}?revision=1", key).headers["ETag"] == '"1"'
     assert shared_server.get("workorder", f"{number}?revision=4", key).status == 404
     assert shared_server.get("workorder", f"{number}?revision=x", key).status == 400
+    assert shared_server.get("workorder", f"{number}?revision=0", key).status == 400
 
 
 def test_a_patch_is_merged_and_must_validate(shared_server, key, number):
@@ -282,6 +283,18 @@ def test_every_problem_has_its_page(shared_server):
     for slug in slugs:
         assert shared_server.request("GET", f"/problems/{slug}").status == 200
     assert shared_server.request("GET", "/problems/nothing").status == 404
+
+
+def test_a_record_key_may_look_like_an_id(shared_server, key):
+    odd = "wo_01h455vb4pex5vsknk084sn02q"
+    shared_server.post("workorder", {**WORKORDER, "workOrderNumber": odd}, key)
+    assert shared_server.get("workorder", odd, key).json()["workOrderNumber"] == odd
+
+
+def test_white_space_around_a_key_is_no_part_of_it(shared_server, key):
+    for http in ("1.1", "2"):
+        assert shared_server.request("GET", "/api/webhook/vendor", http=http,
+                                     headers={"X-API-Key": key.key + " "}).status == 200
 
 
 def test_the_documentation_has_an_entry_for_each_type(shared_server, key):
