@@ -13,6 +13,7 @@
 #include "ingest/apply.h"
 
 #include "base/must.h"
+#include "ingest/precondition.h"
 #include "ingest/raise.h"
 #include "ingest/reply.h"
 #include "storage/api_keys.h"
@@ -119,22 +120,6 @@ static enum status find_current(struct step *step)
     step->has_current =
         step->current.type == step->submission->type->number && record_is_live(&step->current);
     return STATUS_OK;
-}
-
-static bool precondition_holds(const struct step *step)
-{
-    const struct precondition *wanted = &step->submission->precondition;
-    if (wanted->is_absent && step->has_current)
-        return false;
-    if (wanted->is_any)
-        return step->has_current;
-    if (!wanted->has_tags)
-        return true;
-    for (size_t i = 0; i < wanted->tag_count; i++) {
-        if (step->has_current && wanted->tags[i] == step->current.number)
-            return true;
-    }
-    return false;
 }
 
 /* Does the item's key belong to another record already? */
@@ -305,7 +290,8 @@ static enum status decide(struct step *step)
         refuse(item, PROBLEM_NOT_FOUND, "there is no such record");
         return STATUS_OK;
     }
-    if (!precondition_holds(step)) {
+    if (!precondition_allows(&step->submission->precondition,
+                             step->has_current ? step->current.number : 0)) {
         refuse(item, PROBLEM_PRECONDITION_FAILED,
                step->has_current ? "the record's current revision is not the one named"
                                  : "the record does not exist");

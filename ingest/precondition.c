@@ -97,6 +97,21 @@ enum status precondition_parse(struct bytes if_match, struct bytes if_none_match
     return STATUS_OK;
 }
 
+bool precondition_allows(const struct precondition *precondition, uint32_t revision)
+{
+    if (precondition->is_absent && revision > 0)
+        return false;
+    if (precondition->is_any)
+        return revision > 0;
+    if (!precondition->has_tags)
+        return true;
+    for (size_t i = 0; i < precondition->tag_count; i++) {
+        if (revision > 0 && precondition->tags[i] == revision)
+            return true;
+    }
+    return false;
+}
+
 enum status idempotency_key_parse(struct bytes header, struct buf *scratch, struct bytes *ret_key)
 {
     struct bytes key = trim(header);

@@ -11,6 +11,9 @@
 MUST_CHECK enum status precondition_parse(struct bytes if_match, struct bytes if_none_match,
                                           struct precondition *ret_precondition);
 
+/* Does it hold for a record with that current revision? 0: there is no record. */
+bool precondition_allows(const struct precondition *precondition, uint32_t revision);
+
 #define IDEMPOTENCY_KEY_MAX 255
 /* The key, bare or as a structured field string (draft-ietf-httpapi-idempotency-key-header).
  * Borrows from the header, unless it has escapes: then from `scratch`. STATUS_INVALID: empty, too

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/encode.h"
+#include "ingest/precondition.h"
 #include "ingest/reply.h"
 #include "storage/records.h"
 
@@ -148,6 +149,18 @@ void read_record(struct call *call, const struct http_request *request, const st
     struct call_extra extra = {0};
     call_extra_add(&extra, "etag", bytes_of_str(etag));
     call_extra_add(&extra, "x-received-at", bytes_of_str(received));
+    struct precondition wanted;
+    if (precondition_parse(http_header(request, "if-match"), (struct bytes){0}, &wanted) !=
+        STATUS_OK) {
+        call_refuse_plain(call, PROBLEM_INVALID_REQUEST,
+                          "If-Match must be * or a list of entity tags such as \"3\"");
+        return;
+    }
+    if (!precondition_allows(&wanted, shown.revision)) {
+        call_refuse_plain(call, PROBLEM_PRECONDITION_FAILED,
+                          "the record's current revision is not the one named");
+        return;
+    }
     bool is_known = etag_matches(http_header(request, "if-none-match"), etag);
     call_answer(call, is_known ? 304 : 200, bytes_of_str("application/json"),
                 is_known ? (struct bytes){0} : buf_bytes(&call->loop->body), &extra);

@@ -396,6 +396,33 @@ static enum status compile(struct loader *l, const struct file *file, struct sch
     return status;
 }
 
+/* Names that Postern itself uses: a type called "events" would share a scope with the pull API, and
+ * an id or an event must say by its name whose it is. */
+static enum status check_reserved(struct loader *l, const struct file *file,
+                                  const struct record_type *type)
+{
+    static const char *const PREFIXES[] = {"evt", "dlv", "ep", "key", "req", "rpt"};
+    static const char *const FAMILIES[] = {"delivery.", "endpoint.", "webhook."};
+    const char *const events[] = {type->event_created, type->event_updated, type->event_deleted};
+    if (strcmp(type->name, "events") == 0)
+        return complain(l, file, bytes_of_str("/x-postern/type"),
+                        bytes_of_str("\"events\" is the name of the pull API's scope"));
+    for (size_t i = 0; i < sizeof(PREFIXES) / sizeof(PREFIXES[0]); i++) {
+        if (strcmp(type->id_prefix, PREFIXES[i]) == 0)
+            return complain(l, file, bytes_of_str("/x-postern/idPrefix"),
+                            bytes_of_str("is the prefix of Postern's own ids"));
+    }
+    for (size_t e = 0; e < sizeof(events) / sizeof(events[0]); e++) {
+        for (size_t i = 0; events[e] && i < sizeof(FAMILIES) / sizeof(FAMILIES[0]); i++) {
+            if (strncmp(events[e], FAMILIES[i], strlen(FAMILIES[i])) == 0)
+                return complain(l, file, bytes_of_str("/x-postern/events"),
+                                bytes_of_str("delivery.*, endpoint.* and webhook.* are events that "
+                                             "Postern itself raises"));
+        }
+    }
+    return STATUS_OK;
+}
+
 static enum status check_unique(struct loader *l, const struct file *file,
                                 const struct record_type *type)
 {
@@ -426,6 +453,8 @@ static enum status load_file(struct loader *l, const struct file *file)
         status = check_all_names(l, file, annotation);
     if (status == STATUS_OK)
         status = read_type(l, file, annotation, &type);
+    if (status == STATUS_OK)
+        status = check_reserved(l, file, &type);
     if (status == STATUS_OK)
         status = check_unique(l, file, &type);
     if (status != STATUS_OK) {

@@ -196,6 +196,8 @@ def test_if_match_guards_an_update(shared_server, key, number):
     cached = shared_server.get("workorder", number, key,
                                headers={"If-None-Match": fresh.headers["ETag"]})
     assert cached.status == 304
+    assert shared_server.get("workorder", number, key,
+                             headers={"If-Match": etag}).status == 412
 
 
 def test_a_percent_encoded_key_is_decoded(shared_server, key, number):

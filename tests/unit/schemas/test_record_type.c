@@ -337,6 +337,19 @@ static void an_annotation_that_is_not_right_is_refused(void **state)
                    "properties");
 }
 
+static void names_that_postern_itself_uses_are_refused(void **state)
+{
+    (void)state;
+    assert_refused(TYPE("{\"type\":\"events\",\"idPrefix\":\"th\",\"key\":\"number\"}"),
+                   "/x-postern/type: \"events\" is the name of the pull API's scope");
+    assert_refused(TYPE("{\"type\":\"thing\",\"idPrefix\":\"evt\",\"key\":\"number\"}"),
+                   "/x-postern/idPrefix: is the prefix of Postern's own ids");
+    assert_refused(TYPE("{\"type\":\"thing\",\"idPrefix\":\"th\",\"key\":\"number\","
+                        "\"events\":{\"created\":\"delivery.failed\"}}"),
+                   "/x-postern/events: delivery.*, endpoint.* and webhook.* are events that "
+                   "Postern itself raises");
+}
+
 static void a_file_that_is_no_schema_is_refused(void **state)
 {
     (void)state;
@@ -446,6 +459,7 @@ int main(void)
         cmocka_unit_test(a_record_key_is_a_short_string_or_integer),
         cmocka_unit_test(the_record_keys_text_is_resolved),
         cmocka_unit_test(an_annotation_that_is_not_right_is_refused),
+        cmocka_unit_test(names_that_postern_itself_uses_are_refused),
         cmocka_unit_test(a_file_that_is_no_schema_is_refused),
         cmocka_unit_test(a_file_that_is_no_json_is_refused),
         cmocka_unit_test(two_files_for_one_type_or_prefix_are_refused),
