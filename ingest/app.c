@@ -1,7 +1,7 @@
 /*
- * Keyring and catalog are replaced under a lock, and a version number goes up; a loop notices with
- * its next tick (a tenth of a second) and takes references to the new ones. So a change by the tool
- * is in force well within a second, and a request never waits for a lock.
+ * Keyring and catalog are replaced under a lock, a version number goes up, and each loop is sent a
+ * message to take references to the new ones (its next tick would do so too). So a change by the
+ * tool is in force well within a second, and a request never waits for a lock.
  */
 #include "ingest/app.h"
 
@@ -84,13 +84,49 @@ void app_fini(struct app *app)
     pthread_mutex_destroy(&app->refresh_lock);
 }
 
+static void take_newest(struct app_loop *loop)
+{
+    struct app *app = loop->app;
+    unsigned version = atomic_load(&app->version_number);
+    if (version == loop->seen_version)
+        return;
+    struct keyring *old_keyring = loop->keyring;
+    struct catalog *old_catalog = loop->catalog;
+    pthread_mutex_lock(&app->swap_lock);
+    loop->keyring = keyring_ref(app->keyring);
+    loop->catalog = catalog_ref(app->catalog);
+    pthread_mutex_unlock(&app->swap_lock);
+    loop->seen_version = version;
+    keyring_unref(old_keyring);
+    catalog_unref(old_catalog);
+}
+
+static void run_news(struct http_message *message)
+{
+    struct app_loop *loop =
+        (struct app_loop *)((uint8_t *)message - offsetof(struct app_loop, news));
+    atomic_store(&loop->is_news_posted, false);
+    take_newest(loop);
+}
+
+/* There is a newer keyring or catalog: let each loop take it now, not with its next tick. */
+static void announce(struct app *app)
+{
+    atomic_fetch_add(&app->version_number, 1);
+    for (unsigned i = 0; i < app->loop_count; i++) {
+        struct app_loop *loop = &app->loops[i];
+        if (atomic_load(&loop->is_started) && !atomic_exchange(&loop->is_news_posted, true))
+            http_loop_post(loop->http, &loop->news);
+    }
+}
+
 void app_set_catalog(struct app *app, struct catalog *catalog)
 {
     pthread_mutex_lock(&app->swap_lock);
     struct catalog *old = app->catalog;
     app->catalog = catalog;
     pthread_mutex_unlock(&app->swap_lock);
-    atomic_fetch_add(&app->version_number, 1);
+    announce(app);
     catalog_unref(old);
 }
 
@@ -113,7 +149,7 @@ static enum status refresh(struct app *app)
     struct keyring *old = app->keyring;
     app->keyring = fresh;
     pthread_mutex_unlock(&app->swap_lock);
-    atomic_fetch_add(&app->version_number, 1);
+    announce(app);
     keyring_unref(old);
     return STATUS_OK;
 }
@@ -124,23 +160,6 @@ enum status app_refresh(struct app *app)
     enum status s = refresh(app);
     pthread_mutex_unlock(&app->refresh_lock);
     return s;
-}
-
-static void take_newest(struct app_loop *loop)
-{
-    struct app *app = loop->app;
-    unsigned version = atomic_load(&app->version_number);
-    if (version == loop->seen_version)
-        return;
-    struct keyring *old_keyring = loop->keyring;
-    struct catalog *old_catalog = loop->catalog;
-    pthread_mutex_lock(&app->swap_lock);
-    loop->keyring = keyring_ref(app->keyring);
-    loop->catalog = catalog_ref(app->catalog);
-    pthread_mutex_unlock(&app->swap_lock);
-    loop->seen_version = version;
-    keyring_unref(old_keyring);
-    catalog_unref(old_catalog);
 }
 
 uint64_t app_generation(struct app *app)
@@ -191,11 +210,13 @@ void app_loop_start(void *context, struct http_loop *http)
     loop->app = app;
     loop->http = http;
     loop->wake.run = run_wake;
+    loop->news.run = run_news;
     loop->run = schema_run_new();
     loop->tally = tally_new();
     loop->changes = calloc(CHANGES_CAPACITY, sizeof *loop->changes);
     must(loop->run && loop->tally && loop->changes); /* at start, before anyone is served */
     take_newest(loop);
+    atomic_store(&loop->is_started, true);
 }
 
 void app_loop_tick(void *context, struct http_loop *http)

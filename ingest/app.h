@@ -45,6 +45,9 @@ struct app_loop {
     /* Touched by the writer's thread too: who is to be woken after a commit. */
     atomic_bool has_waiting, is_wake_posted;
     struct http_message wake;
+    atomic_bool is_started;
+    atomic_bool is_news_posted; /* a newer keyring or catalog is to be taken */
+    struct http_message news;
 };
 
 struct app {
