@@ -14,6 +14,8 @@
 
 #define REQUESTS_MAX 4096
 #define USED_MAX 1024
+#define COUNTS_MAX 1024 /* API keys counted in one page; a power of two */
+#define COUNTS_PROBES 32
 #define FLUSH_EVERY_MS 1000
 #define TOUCH_EVERY_MS (60 * 1000)
 
@@ -30,6 +32,10 @@ struct page {
         int64_t at_ms;
     } used[USED_MAX];
     size_t used_count;
+    struct {
+        uint32_t api_key; /* 0: free */
+        struct api_key_counts more;
+    } counts[COUNTS_MAX]; /* by api_key modulo, or soon after */
     struct {
         int64_t at_ms;
         uint32_t api_key;
@@ -109,6 +115,27 @@ void tally_used(struct tally *tally, uint32_t api_key, int64_t at_ms)
     page->used[page->used_count++].at_ms = at_ms;
 }
 
+/* NULL: more keys in one second than there is room for; some of theirs are not counted. */
+static struct api_key_counts *counts_of(struct page *page, uint32_t api_key)
+{
+    for (size_t i = 0; i < COUNTS_PROBES; i++) {
+        size_t slot = (api_key + i) % COUNTS_MAX;
+        if (page->counts[slot].api_key == 0)
+            page->counts[slot].api_key = api_key;
+        if (page->counts[slot].api_key == api_key)
+            return &page->counts[slot].more;
+    }
+    return NULL;
+}
+
+void tally_accept(struct tally *tally, uint32_t api_key, uint32_t records)
+{
+    struct page *page = records > 0 ? page_of(tally) : NULL;
+    struct api_key_counts *counts = page ? counts_of(page, api_key) : NULL;
+    if (counts)
+        counts->accepted += records;
+}
+
 void tally_reject(struct tally *tally, const struct tally_rejection *rejection)
 {
     struct page *page = page_of(tally);
@@ -116,6 +143,10 @@ void tally_reject(struct tally *tally, const struct tally_rejection *rejection)
         return;
     if (rejection->api_key == 0 && ++page->anonymous_count > TALLY_ANONYMOUS_MAX)
         return;
+    struct api_key_counts *counts =
+        rejection->api_key != 0 ? counts_of(page, rejection->api_key) : NULL;
+    if (counts)
+        counts->refused++;
     if (page->rejection_count == TALLY_REJECTIONS_MAX + TALLY_ANONYMOUS_MAX)
         return;
     size_t i = page->rejection_count++;
@@ -156,6 +187,10 @@ static void page_apply(struct work *work, struct txn *txn)
                   page->requests[i].count);
     for (size_t i = 0; i < page->used_count; i++)
         api_key_touch(txn, page->used[i].api_key, page->used[i].at_ms);
+    for (size_t i = 0; i < COUNTS_MAX; i++) {
+        if (page->counts[i].api_key != 0)
+            api_key_count(txn, page->counts[i].api_key, &page->counts[i].more);
+    }
     put_rejections(page, txn);
 }
 

@@ -1,6 +1,7 @@
 /*
  * tally: what a loop writes down once a second, beside the accepted path: counted requests that
- * stored nothing, when keys were last used, and refusals. Bounded: beyond TALLY_REJECTIONS_MAX
+ * stored nothing, when keys were last used, how much was accepted from and refused to each key, and
+ * refusals. Bounded: beyond TALLY_REJECTIONS_MAX
  * refusals a flush the surplus is only counted, so that an attacker fills no disk.
  *
  * Threads: a loop's own. A flush hands everything to the writer.
@@ -21,6 +22,8 @@ void tally_free(struct tally *tally);
 /* A request of that key counts for the window row `row_ms`. */
 void tally_request(struct tally *tally, uint32_t api_key, int64_t row_ms);
 void tally_used(struct tally *tally, uint32_t api_key, int64_t at_ms);
+/* Records accepted from that key. */
+void tally_accept(struct tally *tally, uint32_t api_key, uint32_t records);
 struct tally_rejection {
     int64_t at_ms;
     uint32_t api_key; /* 0: not authenticated */

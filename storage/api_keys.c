@@ -341,3 +341,17 @@ void api_key_touch(struct txn *txn, uint32_t number, int64_t last_used_ms)
     key.last_used_ms = last_used_ms;
     api_key_write(txn, &key);
 }
+
+void api_key_count(struct txn *txn, uint32_t number, const struct api_key_counts *more)
+{
+    counter_group_add(txn, COUNTERS_KEY_ACCEPTED, number, (int64_t)more->accepted);
+    counter_group_add(txn, COUNTERS_KEY_REFUSED, number, (int64_t)more->refused);
+}
+
+struct api_key_counts api_key_counts(struct txn *txn, uint32_t number)
+{
+    return (struct api_key_counts){
+        .accepted = counter_group_get(txn, COUNTERS_KEY_ACCEPTED, number),
+        .refused = counter_group_get(txn, COUNTERS_KEY_REFUSED, number),
+    };
+}

@@ -57,6 +57,15 @@ MUST_CHECK enum status api_key_delete(struct txn *txn, const struct uuid *id);
 /* Without bumping the generation: nobody needs to reload for it. */
 void api_key_touch(struct txn *txn, uint32_t number, int64_t last_used_ms);
 
+/* What became of a key's records and requests, ever; for people to look at: those of the last
+ * second before a crash may be missing. Outlives the key, whose number nobody gets again. */
+struct api_key_counts {
+    uint64_t accepted; /* records, unchanged ones too */
+    uint64_t refused;  /* requests, and lines of batches */
+};
+void api_key_count(struct txn *txn, uint32_t number, const struct api_key_counts *more);
+struct api_key_counts api_key_counts(struct txn *txn, uint32_t number);
+
 /*
  * Counted requests, for the sliding windows: when each API key's requests of the last hour came.
  * Rows: (key number, time) -> count; kept for an hour.

@@ -100,6 +100,8 @@ enum counter_group {
     COUNTERS_STORE = 0,            /* by enum counter */
     COUNTERS_RECORDS = 1,          /* by record type: records, live and deleted */
     COUNTERS_ENDPOINT_PENDING = 2, /* by endpoint number */
+    COUNTERS_KEY_ACCEPTED = 3,     /* by API key number: see api_key_count */
+    COUNTERS_KEY_REFUSED = 4,      /* the same */
 };
 uint64_t counter_group_get(struct txn *txn, enum counter_group group, uint32_t index);
 void counter_group_add(struct txn *txn, enum counter_group group, uint32_t index, int64_t delta);

@@ -20,6 +20,8 @@ static const struct column KEY_COLUMNS[] = {
     {"createdAt", NULL, COLUMN_TEXT},
     {"expiresAt", "EXPIRES", COLUMN_TEXT},
     {"lastUsedAt", "LAST USED", COLUMN_TEXT},
+    {"accepted", "ACCEPTED", COLUMN_NUMBER},
+    {"refused", "REFUSED", COLUMN_NUMBER},
     {"allow", NULL, COLUMN_TEXT},
     {0},
 };
@@ -50,7 +52,8 @@ static const char *state_of(const struct api_key *key, int64_t now_ms)
 }
 
 /* `secret` is the key's text where it was just made, else NULL. */
-static void output_key(struct tool *tool, const struct api_key *key, const char *secret)
+static void output_key(struct tool *tool, const struct api_key *key,
+                       const struct api_key_counts *counts, const char *secret)
 {
     struct output *out = tool->out;
     char id[TYPEID_TEXT_BYTES];
@@ -69,6 +72,8 @@ static void output_key(struct tool *tool, const struct api_key *key, const char 
     output_time(out, "createdAt", key->created_ms);
     output_time(out, "expiresAt", key->expires_ms);
     output_time(out, "lastUsedAt", key->last_used_ms);
+    output_number(out, "accepted", counts->accepted);
+    output_number(out, "refused", counts->refused);
     if (key->old_expires_ms > tool->now_ms)
         output_time(out, "oldKeyUntil", key->old_expires_ms);
     output_cidrs(out, key);
@@ -83,6 +88,7 @@ struct key_change {
     const char *act;
     struct uuid id; /* zero: a new key */
     struct api_key key;
+    struct api_key_counts counts;
     char secret[API_KEY_TEXT_CHARS + 1];
     /* Change `key`; the transaction puts it afterwards. */
     void (*change)(struct key_change *change);
@@ -190,6 +196,7 @@ static enum status change_step(void *context, struct txn *txn)
             return s;
     }
     change->change(change);
+    change->counts = api_key_counts(txn, change->key.number);
     api_key_put(txn, &change->key);
     audit_key(txn, change->act, &change->key);
     return STATUS_OK;
@@ -240,7 +247,7 @@ static void warn_expired(const struct tool *tool, const struct api_key *key)
 
 static void print_secret(struct key_change *change)
 {
-    output_key(change->tool, &change->key, change->secret);
+    output_key(change->tool, &change->key, &change->counts, change->secret);
     output_note(change->tool->out,
                 "\nThe key is shown this once; senders put it into the header X-API-Key.\n");
 }
@@ -283,7 +290,7 @@ static int change_and_show(struct tool *tool, const struct args *args, const cha
     struct key_change change = {.tool = tool, .args = args, .act = act, .change = set};
     int result = run_change(&change);
     if (result == DONE)
-        output_key(tool, &change.key, NULL);
+        output_key(tool, &change.key, &change.counts, NULL);
     return result;
 }
 
@@ -351,8 +358,10 @@ static enum status list_step(void *context, struct txn *txn)
     struct key_list *list = context;
     struct api_key key;
     enum status s = api_key_next(txn, &list->number, &key);
-    if (s == STATUS_OK)
-        output_key(list->tool, &key, NULL);
+    if (s == STATUS_OK) {
+        struct api_key_counts counts = api_key_counts(txn, key.number);
+        output_key(list->tool, &key, &counts, NULL);
+    }
     return s;
 }
 
@@ -372,12 +381,16 @@ int keys_list(struct tool *tool, const struct args *args)
 struct key_show {
     struct uuid id;
     struct api_key key;
+    struct api_key_counts counts;
 };
 
 static enum status show_step(void *context, struct txn *txn)
 {
     struct key_show *show = context;
-    return api_key_find(txn, &show->id, &show->key);
+    enum status s = api_key_find(txn, &show->id, &show->key);
+    if (s == STATUS_OK)
+        show->counts = api_key_counts(txn, show->key.number);
+    return s;
 }
 
 int keys_show(struct tool *tool, const struct args *args)
@@ -390,6 +403,6 @@ int keys_show(struct tool *tool, const struct args *args)
         return no_such_key(args_argument(args, 0));
     if (s != STATUS_OK)
         return complain_status(s, "keys show");
-    output_key(tool, &show.key, NULL);
+    output_key(tool, &show.key, &show.counts, NULL);
     return DONE;
 }

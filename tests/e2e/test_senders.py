@@ -1,5 +1,6 @@
 """API keys and their limits, as a sender meets them."""
 import base64
+import socket
 import time
 
 import pytest
@@ -168,3 +169,54 @@ def test_refusals_are_kept_without_the_body(make_server):
     kept = wait_until(both, "the refusals are kept")
     assert all("12345678" not in str(row) and "top-secret" not in str(row) for row in kept)
     assert any("/name" in str(row) for row in kept)
+
+
+def test_what_each_key_sent_is_counted(make_server):
+    server = make_server()
+    key, other = server.create_key("vendor:write"), server.create_key("vendor:write")
+    assert server.post("vendor", RECORD, key).status == 200
+    assert server.post("vendor", RECORD, key).json()["action"] == "unchanged"
+    assert server.post("vendor", {}, key).status == 400
+    assert server.post("project", {}, key).status == 403
+    lines = [{"vendorNumber": f"B-{number}", "name": "x"} for number in range(9)] + ["{}\n"]
+    assert server.batch("vendor", lines, key).status == 207
+
+    def counts(one):
+        shown = server.tool_json("keys", "show", one.id)
+        return shown["accepted"], shown["refused"]
+
+    wait_until(lambda: counts(key) == (11, 3), "the counts of the last second are written")
+    server.restart()
+    assert server.post("vendor", RECORD, key).status == 200
+    wait_until(lambda: counts(key) == (12, 3), "the counts go on after a restart")
+    assert counts(other) == (0, 0)
+
+
+def read_statuses(answers, count):
+    """Of answers one after the other on a connection."""
+    statuses = []
+    while len(statuses) < count:
+        statuses.append(int(answers.readline().split()[1]))
+        fields = dict(line.lower().split(b": ", 1) for line in iter(answers.readline, b"\r\n"))
+        answers.read(int(fields[b"content-length"]))
+    return statuses
+
+
+def test_a_flood_of_refusals_fills_no_disk(make_server):
+    """What is logged a second and loop is bounded, and what is accepted goes on beside it."""
+    server = make_server("--threads", "1")
+    key = server.create_key("vendor:write", flags=["--limit-minute", 100000])
+    flood = b"".join(b"POST /api/webhook/vendor HTTP/1.1\r\nHost: x\r\nX-API-Key: psn_%d\r\n"
+                     b"Content-Length: 0\r\n\r\n" % number for number in range(500))
+    host, port = server.http.removeprefix("http://").split(":")
+    begun = time.monotonic()
+    for _ in range(8):
+        with socket.create_connection((host, int(port))) as sock, sock.makefile("rb") as answers:
+            sock.sendall(flood)
+            statuses = read_statuses(answers, 500)
+        assert set(statuses) <= {401, 429}
+        assert server.post("vendor", RECORD, key).status == 200
+    seconds = time.monotonic() - begun
+    server.stop()
+    logged = [row for row in server.tool_json("rejections", "list") if row["status"] in (401, 429)]
+    assert 0 < len(logged) <= 32 * (seconds + 2) < 4000
