@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-/* Make DIR and its missing parents (mode 0755, DIR itself 0750). STATUS_DENIED, STATUS_NO_SPACE,
+/* Make DIR and its missing parents (mode 0755, DIR itself 0700). STATUS_DENIED, STATUS_NO_SPACE,
  * STATUS_IO. */
 MUST_CHECK enum status data_dir_make(const char *dir, struct err *err);
 /* Take DIR/posternd.lock for as long as *ret_fd is open, and write our pid into it. STATUS_BUSY:
