@@ -10,6 +10,9 @@
  * look, which also finds what a tool changed. With very many endpoints the looks keep a distance
  * from each other, so that they never take more than a part of a core. Where one look at a queue
  * ended the next goes on (`after`), and at the end begins again, until a whole look found nothing.
+ * When a window takes no more that were tried before, a second place (`after_fresh`) moves past
+ * those; what was not tried yet is due since it came in, so from the end it goes back only a
+ * little.
  *
  * What can fail: an answer is an outcome like any other. A batch that the writer could not store
  * (disk full) is handed in again with growing pauses; as transfers wait for that, nothing new is
@@ -38,6 +41,8 @@
 #define ENDPOINT_BYTES_MAX (4U << 20) /* bodies held, one endpoint; one body may be larger */
 #define LOOK_MS 500                   /* a look at every queue at least so often */
 #define LOOKS_PER_MS 100              /* with more endpoints, looks keep a distance */
+#define PASSED_MAX 1000               /* rows that one look for untried ones passes over */
+#define FRESH_BACK_MS (5 * SECOND_MS) /* a row is seen in the store by then */
 #define SHORT_PAUSE_MS SECOND_MS      /* after the store could not be read, or memory was short */
 #define STORE_PAUSE_MS 100            /* after a batch was not stored; doubles up to … */
 #define STORE_PAUSE_MAX_MS (5 * SECOND_MS)
@@ -219,7 +224,17 @@ static void on_unsent(struct dispatcher *d, struct transfer *transfer, int64_t n
     if (now_ms >= d->send_at_ms)
         log_error("deliveries wait: not enough memory or descriptors");
     d->send_at_ms = now_ms + SHORT_PAUSE_MS;
-    window_done(&transfer->target->window, WINDOW_NEUTRAL, now_ms);
+    window_done(&transfer->target->window, transfer->ticket, WINDOW_NEUTRAL, now_ms);
+    forget_transfer(d, transfer);
+    d->has_news = true;
+}
+
+/* Another post's connection to the same host did not come about in time: nothing was sent, so it
+ * costs no try. The next ones open connections of their own. */
+static void on_crowded_out(struct dispatcher *d, struct transfer *transfer, int64_t now_ms)
+{
+    transfer->target->is_crowded = true;
+    window_done(&transfer->target->window, transfer->ticket, WINDOW_NEUTRAL, now_ms);
     forget_transfer(d, transfer);
     d->has_news = true;
 }
@@ -236,13 +251,18 @@ static void on_answer(struct post *post)
         on_unsent(d, transfer, now_ms);
         return;
     }
-    window_done(&target->window, window_result_of(post->http_status), now_ms);
+    if (post->is_crowded_out) {
+        on_crowded_out(d, transfer, now_ms);
+        return;
+    }
+    window_done(&target->window, transfer->ticket, window_result_of(post->http_status), now_ms);
 
     struct answer answer = {post->http_status, post->retry_after_ms};
     struct schedule schedule = schedule_of(d, target);
     transfer->decision = schedule_decide(&schedule, transfer->delivery.retry_count, answer,
                                          due_clock_now(&d->due_clock, d->options.clock), &d->prng);
     bool is_success = transfer->decision.outcome == ATTEMPT_DELIVERED;
+    target->is_crowded &= !is_success;
     atomic_fetch_add(&d->counts.attempts, 1);
     atomic_fetch_add(is_success ? &d->counts.delivered : &d->counts.failed_attempts, 1);
     add_outcome(d, transfer);
@@ -349,7 +369,7 @@ static enum status fill_transfer(struct dispatcher *d, struct txn *txn, struct t
                           .delivery = id,
                           .event = event.name,
                           .timestamp_s = transfer->started_wall_ms / SECOND_MS,
-                          .retry = transfer->delivery.retry_count,
+                          .retry = transfer->delivery.attempt_count,
                           .body = buf_bytes(&transfer->body)};
     target_put_headers(target, &dress, &transfer->sent_headers, &transfer->logged_headers);
     sha256(dress.body, transfer->payload_hash);
@@ -401,6 +421,11 @@ static void fail_locally(struct dispatcher *d, struct transfer *transfer, enum s
     add_outcome(d, transfer);
 }
 
+static bool is_retry(const struct delivery *delivery)
+{
+    return delivery->attempt_count > 0;
+}
+
 static enum status post_transfer(struct dispatcher *d, struct transfer *transfer)
 {
     struct target *target = transfer->target;
@@ -409,7 +434,7 @@ static enum status post_transfer(struct dispatcher *d, struct transfer *transfer
     transfer->post.headers = buf_bytes(&transfer->sent_headers);
     transfer->post.body = buf_bytes(&transfer->body);
     transfer->post.timeout_ms = timeout_ms;
-    transfer->post.is_new_connection = window_is_cooling(&target->window);
+    transfer->post.is_new_connection = target->is_crowded || window_is_cooling(&target->window);
     transfer->post.done = on_answer;
     transfer->post.context = transfer;
     enum status status = d->options.client->send(d->options.client, &transfer->post);
@@ -420,7 +445,8 @@ static enum status post_transfer(struct dispatcher *d, struct transfer *transfer
     d->sending++;
     d->body_bytes += transfer->body_bytes;
     target->bytes_in_flight += transfer->body_bytes;
-    window_sent(&target->window, transfer->started_monotonic_ms);
+    transfer->ticket =
+        window_sent(&target->window, is_retry(&transfer->delivery), transfer->started_monotonic_ms);
     enter_flight(d, transfer);
     atomic_store(&d->counts.in_flight, d->sending);
     return STATUS_OK;
@@ -445,6 +471,12 @@ static enum status begin_transfer(struct dispatcher *d, struct txn *txn, struct 
     return status;
 }
 
+static void note_queue_end(struct txn *txn, struct target *target, int64_t due_now_ms)
+{
+    target->has_due = false;
+    target->next_due_ms = outbox_next_due_ms(txn, target->number, due_now_ms);
+}
+
 /* The endpoint's next due delivery that is not under way. STATUS_END: none; `next_due_ms` is set.
  */
 static enum status next_delivery(struct dispatcher *d, struct txn *txn, struct target *target,
@@ -464,12 +496,32 @@ static enum status next_delivery(struct dispatcher *d, struct txn *txn, struct t
         if (status != STATUS_END)
             return status;
         if (is_from_start) {
-            target->has_due = false;
-            target->next_due_ms = outbox_next_due_ms(txn, target->number, due_now_ms);
+            note_queue_end(txn, target, due_now_ms);
             return STATUS_END;
         }
         is_from_start = true; /* something may have come in before where the last look ended */
     }
+}
+
+/* The same, passing over those that were tried before; one of these ends soon, and has_due is set
+ * then. STATUS_LIMIT: not at the end yet. */
+static enum status next_fresh_delivery(struct dispatcher *d, struct txn *txn, struct target *target,
+                                       int64_t due_now_ms, struct delivery *ret_delivery)
+{
+    for (int passed = 0; passed < PASSED_MAX; passed++) {
+        enum status status =
+            outbox_due_next(txn, target->number, due_now_ms, &target->after_fresh, ret_delivery);
+        if (status != STATUS_OK) {
+            target->after_fresh = (struct delivery){.due_ms = due_now_ms - FRESH_BACK_MS};
+            if (status == STATUS_END)
+                note_queue_end(txn, target, due_now_ms);
+            return status;
+        }
+        target->after_fresh = *ret_delivery;
+        if (!is_retry(ret_delivery) && !flight_has(&d->flight, &ret_delivery->id))
+            return STATUS_OK;
+    }
+    return STATUS_LIMIT;
 }
 
 /* Sends what the window takes. Returns the milliseconds after which time alone lets it send more;
@@ -483,7 +535,11 @@ static int64_t serve(struct dispatcher *d, struct txn *txn, struct target *targe
         wait_ms = -1;
         if (!has_slot(d, target))
             return -1; /* an answer or a stored batch makes room */
-        enum status status = next_delivery(d, txn, target, due_now_ms, &delivery);
+        enum status status = window_takes_retry(&target->window)
+                                 ? next_delivery(d, txn, target, due_now_ms, &delivery)
+                                 : next_fresh_delivery(d, txn, target, due_now_ms, &delivery);
+        if (status == STATUS_LIMIT)
+            return 0; /* after the others had their turn */
         if (status == STATUS_OK)
             status = begin_transfer(d, txn, target, &delivery);
         if (status == STATUS_END)
@@ -614,7 +670,7 @@ void dispatcher_cancel(struct dispatcher *d)
                 continue;
             d->options.client->cancel(d->options.client, &t->post);
             leave_sending(d, t);
-            window_done(&t->target->window, WINDOW_NEUTRAL, 0);
+            window_done(&t->target->window, t->ticket, WINDOW_NEUTRAL, 0);
             forget_transfer(d, t);
         }
     }

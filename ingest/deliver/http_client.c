@@ -15,6 +15,10 @@
  * and name resolution happens on libcurl's resolver threads, which QUICK_EXIT lets go of instead of
  * waiting for them when a lookup outlives its attempt.
  *
+ * Over https a post waits for a connection to its host that is still being opened, as that may turn
+ * out to be HTTP/2 and take them all. The handshake settles that. Over http only the first answer
+ * would, so there nobody waits: one slow answer would hold up all of the host's other posts.
+ *
  * Not used: CURLOPT_CONNECT_TO, which makes libcurl 7.88 keep all hosts' connections in one pool;
  * CURLOPT_CAPATH, which would switch off the cache of parsed CA certificates.
  */
@@ -30,6 +34,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/resource.h>
 #include <uv.h>
 
@@ -47,6 +52,7 @@ struct call {
     size_t header_bytes, body_bytes;
     bool is_answered; /* final status and all headers are there */
     bool is_cut;      /* we ended the response ourselves */
+    bool is_begun;    /* it looked for an address or got a connection; else it waited for one */
     struct err denied;
     char error[CURL_ERROR_SIZE];
 };
@@ -96,9 +102,18 @@ static void call_release(struct call *call)
 
 /* libcurl's callbacks */
 
+static int before_lookup(void *resolver_state, void *reserved, void *context)
+{
+    (void)resolver_state, (void)reserved;
+    struct call *call = context;
+    call->is_begun = true;
+    return 0;
+}
+
 static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *peer)
 {
     struct call *call = context;
+    call->is_begun = true;
     struct address address;
     if (purpose != CURLSOCKTYPE_IPCXN ||
         address_of_sockaddr(&peer->addr, &address, NULL) != STATUS_OK)
@@ -123,6 +138,7 @@ static int before_request(void *context, char *peer_ip, char *own_ip, int peer_p
 {
     (void)own_ip, (void)peer_port, (void)own_port;
     struct call *call = context;
+    call->is_begun = true;
     struct address address;
     if (address_parse(bytes_of_str(peer_ip), &address) != STATUS_OK)
         return CURL_PREREQFUNC_ABORT;
@@ -183,6 +199,8 @@ static CURLcode call_set_constants(struct call *call)
     SET(CURLOPT_ERRORBUFFER, call->error);
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_QUICK_EXIT, 1L);
+    SET(CURLOPT_RESOLVER_START_FUNCTION, before_lookup);
+    SET(CURLOPT_RESOLVER_START_DATA, call);
     SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
     SET(CURLOPT_OPENSOCKETDATA, call);
     SET(CURLOPT_PREREQFUNCTION, before_request);
@@ -201,11 +219,15 @@ static CURLcode call_set_constants(struct call *call)
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_CAPATH, NULL);
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    SET(CURLOPT_PIPEWAIT, 1L);
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
     SET(CURLOPT_MAXLIFETIME_CONN, CONNECTION_LIFE_S);
     SET(CURLOPT_POST, 1L);
     return code;
+}
+
+static bool is_https(const char *url)
+{
+    return strncasecmp(url, "https:", 6) == 0;
 }
 
 static CURLcode call_set_post(struct call *call, struct post *post)
@@ -216,6 +238,7 @@ static CURLcode call_set_post(struct call *call, struct post *post)
     const char *ca_file = call->client->ca_file;
     SET(CURLOPT_CAINFO, ca_file ? ca_file : curl_version_info(CURLVERSION_NOW)->cainfo);
     SET(CURLOPT_URL, post->url);
+    SET(CURLOPT_PIPEWAIT, is_https(post->url) ? 1L : 0L);
     SET(CURLOPT_HTTPHEADER, call->headers);
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)post->body.len);
     SET(CURLOPT_POSTFIELDS, (const char *)post->body.data);
@@ -276,9 +299,9 @@ static enum status client_send(struct http_client *interface, struct post *post)
         return STATUS_NO_MEMORY;
     call->post = post;
     call->header_bytes = call->body_bytes = 0;
-    call->is_answered = call->is_cut = false;
+    call->is_answered = call->is_cut = call->is_begun = false;
     call->denied.text[0] = call->error[0] = '\0';
-    post->is_unsent = false;
+    post->is_unsent = post->is_crowded_out = false;
     post->http_status = 0;
     post->retry_after_ms = RETRY_AFTER_NONE;
     post->response_bytes = 0;
@@ -302,6 +325,12 @@ static void client_cancel(struct http_client *interface, struct post *post)
 
 /* Completion */
 
+/* libcurl gives the same code for a scheme that we forbid and for an answer that is no HTTP. */
+static bool is_refused_by_us(const struct call *call)
+{
+    return !call->client->is_http_allowed && !is_https(call->post->url);
+}
+
 /* A sentence for the attempt's log; what libcurl says is mostly good enough. */
 static void describe_error(struct call *call, CURLcode code)
 {
@@ -311,8 +340,10 @@ static void describe_error(struct call *call, CURLcode code)
         detail = call->denied.text;
     else if (code == CURLE_OPERATION_TIMEDOUT && !call->is_answered)
         detail = post->address[0] ? "no answer in time" : "no address in time";
-    else if (code == CURLE_UNSUPPORTED_PROTOCOL)
+    else if (code == CURLE_UNSUPPORTED_PROTOCOL && is_refused_by_us(call))
         detail = "http is not allowed, only https";
+    else if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY)
+        detail = "not an HTTP answer";
     else if (code == CURLE_WRITE_ERROR && call->header_bytes > POST_HEADERS_MAX)
         detail = "the response's headers are too long";
     snprintf(post->error, sizeof post->error, "%s%.160s",
@@ -326,6 +357,7 @@ static void complete(struct call *call, CURLcode code)
     /* Another address of the same host may have worked after the shortage. */
     post->is_unsent =
         (post->is_unsent && code == CURLE_COULDNT_CONNECT) || code == CURLE_OUT_OF_MEMORY;
+    post->is_crowded_out = code == CURLE_OPERATION_TIMEDOUT && !call->is_begun;
     struct curl_header *header;
     if (call->is_answered &&
         curl_easy_header(call->easy, "Retry-After", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)

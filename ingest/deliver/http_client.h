@@ -30,7 +30,8 @@ struct post {
 
     /* What came back. A status counts as soon as the response's headers are complete: what happens
      * to its body after that is worth a note in `error` and nothing more. */
-    bool is_unsent; /* we lacked memory or descriptors: this says nothing about the receiver */
+    bool is_unsent;      /* we lacked memory or descriptors: this says nothing about the receiver */
+    bool is_crowded_out; /* it waited for another's connection until its time was over */
     uint16_t http_status;             /* 0: none came */
     int64_t retry_after_ms;           /* RETRY_AFTER_NONE */
     char address[ADDRESS_TEXT_BYTES]; /* connected to, or the last one tried; "" */

@@ -30,10 +30,12 @@ struct target {
     struct window window;
     uint32_t transfers; /* sent or waiting for their outcome to be stored */
     size_t bytes_in_flight;
+    bool is_crowded; /* one waited in vain for another's connection: no more waiting for a while */
 
-    bool has_due;          /* there may be something due that is not in flight */
-    int64_t next_due_ms;   /* when not: the next one; INT64_MAX: none */
-    struct delivery after; /* where the last look at the queue ended; zero: at its start */
+    bool has_due;                /* there may be something due that is not in flight */
+    int64_t next_due_ms;         /* when not: the next one; INT64_MAX: none */
+    struct delivery after;       /* where the last look at the queue ended; zero: at its start */
+    struct delivery after_fresh; /* the same for looks at those not tried yet */
 };
 
 /* A target without in-flight state. NULL: no memory. */

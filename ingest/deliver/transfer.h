@@ -17,6 +17,7 @@ struct transfer {
     struct target *target; /* stays as long as the transfer */
     struct delivery delivery;
     struct post post;
+    struct window_ticket ticket;
     bool is_sending;
     bool is_local; /* failed without being sent: what it would say is gone */
 

@@ -1,8 +1,9 @@
 /*
  * Design: additive growth, multiplicative decrease, as in Postfix's queue manager and in TCP: a
- * good receiver reaches its maximum within a few round trips, a bad one costs one slot.
+ * good receiver reaches its maximum within a few round trips, a bad one soon costs one slot.
  *
- * Attempts that failed together shrink the window together; the floor of one keeps that harmless.
+ * As in TCP, what was already in flight when the window shrank does not shrink it again: a few
+ * records on which a receiver hangs time out together, and are no reason to close it for all.
  * The pauses of a cooling endpoint are short on purpose: they bound what a dead endpoint costs the
  * store and the processor, while the schedule alone says when a delivery is tried again.
  *
@@ -43,10 +44,16 @@ static int64_t rate_wait_ms(const struct window *window, int64_t now_ms)
     return over_us > 0 ? (over_us + 999) / 1000 : 0;
 }
 
+static bool is_full(const struct window *window)
+{
+    if (!window_is_cooling(window))
+        return window->in_flight >= window->size;
+    return window->in_flight >= window->max || window->in_flight > window->retries_in_flight;
+}
+
 bool window_has_room(const struct window *window, int64_t now_ms, int64_t *ret_wait_ms)
 {
-    uint32_t size = window_is_cooling(window) ? 1 : window->size;
-    if (window->in_flight >= size) {
+    if (is_full(window)) {
         *ret_wait_ms = -1;
         return false;
     }
@@ -56,15 +63,27 @@ bool window_has_room(const struct window *window, int64_t now_ms, int64_t *ret_w
     return *ret_wait_ms <= 0;
 }
 
-void window_sent(struct window *window, int64_t now_ms)
+bool window_takes_retry(const struct window *window)
 {
-    window->in_flight++;
-    if (!window->rate_per_s)
-        return;
+    uint32_t most = window_is_cooling(window) || window->size < 2 ? 1 : window->size / 2;
+    return window->retries_in_flight < most;
+}
+
+static void charge_rate(struct window *window, int64_t now_ms)
+{
     int64_t now_us = now_ms * 1000;
     if (window->rate_debt_us < now_us)
         window->rate_debt_us = now_us;
     window->rate_debt_us += SECOND_US / window->rate_per_s;
+}
+
+struct window_ticket window_sent(struct window *window, bool is_retry, int64_t now_ms)
+{
+    window->in_flight++;
+    window->retries_in_flight += is_retry;
+    if (window->rate_per_s)
+        charge_rate(window, now_ms);
+    return (struct window_ticket){++window->sent_count, is_retry};
 }
 
 enum window_result window_result_of(uint16_t http_status)
@@ -76,25 +95,46 @@ enum window_result window_result_of(uint16_t http_status)
     return is_trouble ? WINDOW_FAILURE : WINDOW_NEUTRAL;
 }
 
-void window_done(struct window *window, enum window_result result, int64_t now_ms)
+/* Once for all that were in flight together. */
+static void shrink(struct window *window, struct window_ticket ticket)
 {
-    if (window->in_flight)
-        window->in_flight--;
-    if (result == WINDOW_NEUTRAL)
+    if (ticket.number <= window->shrunk_at)
         return;
-    if (result == WINDOW_SUCCESS) {
-        window->failures = 0;
-        window->resume_at_ms = 0;
-        if (window->size < window->max)
-            window->size++;
-        return;
-    }
+    uint16_t floor = window->max / 4 > WINDOW_FLOOR ? window->max / 4 : WINDOW_FLOOR;
+    window->shrunk_at = window->sent_count;
+    if (window->size > floor)
+        window->size = window->size / 2 > floor ? window->size / 2 : floor;
+}
+
+static void take_success(struct window *window)
+{
+    window->failures = 0;
+    window->resume_at_ms = 0;
+    if (window->size < window->max)
+        window->size++;
+}
+
+static void take_failure(struct window *window, struct window_ticket ticket, int64_t now_ms)
+{
     if (window->failures < UINT32_MAX)
         window->failures++;
-    window->size = window->size > 1 ? window->size / 2 : 1;
+    shrink(window, ticket);
     if (!window_is_cooling(window))
         return;
     int64_t pause =
         (int64_t)(window->failures - WINDOW_COOLING_FAILURES + 1) * WINDOW_PAUSE_STEP_MS;
     window->resume_at_ms = now_ms + (pause < WINDOW_PAUSE_MAX_MS ? pause : WINDOW_PAUSE_MAX_MS);
+}
+
+void window_done(struct window *window, struct window_ticket ticket, enum window_result result,
+                 int64_t now_ms)
+{
+    if (window->in_flight)
+        window->in_flight--;
+    if (ticket.is_retry && window->retries_in_flight)
+        window->retries_in_flight--;
+    if (result == WINDOW_SUCCESS)
+        take_success(window);
+    else if (result == WINDOW_FAILURE)
+        take_failure(window, ticket, now_ms);
 }

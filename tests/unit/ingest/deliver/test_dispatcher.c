@@ -318,7 +318,7 @@ static void an_endpoint_that_hangs_holds_nobody_up(void **state)
     world_commit(txn);
     run_for(w, SECOND_MS);
     assert_int_equal(good->sends, 100);
-    assert_int_equal(hanging->sends, 2);
+    assert_int_equal(hanging->sends, 4);
 }
 
 static void sixty_hanging_endpoints_leave_room_for_a_good_one(void **state)
@@ -352,6 +352,81 @@ static void a_good_endpoint_gets_sixteen_at_a_time_and_no_more(void **state)
     assert_int_equal(good->sends, 200);
     assert_int_equal(w->waiting_most, 16);
     assert_true(w->sends[199].at_ms < 2000);
+}
+
+static void enqueue_many(struct world *w, const struct receiver *receiver, const char *name,
+                         int count)
+{
+    struct txn *txn = world_write(w);
+    for (int i = 0; i < count; i++)
+        enqueue_in(w, txn, receiver, name, NULL);
+    world_commit(txn);
+}
+
+/* The longest that a good delivery, one a second, waits for being sent. */
+static int64_t longest_wait_ms(struct world *w, const struct receiver *receiver, int count)
+{
+    int64_t longest_ms = 0;
+    for (int i = 0; i < count; i++) {
+        int64_t since_ms = w->manual.monotonic_ms;
+        struct uuid id = enqueue(w, receiver, "good", NULL);
+        do
+            run_for(w, 100);
+        while (delivery_now(w, &id).state == DELIVERY_PENDING);
+        int64_t wait_ms = w->manual.monotonic_ms - since_ms;
+        longest_ms = wait_ms > longest_ms ? wait_ms : longest_ms;
+        run_for(w, SECOND_MS);
+    }
+    return longest_ms;
+}
+
+static void set_eager_schedule(struct world *w, struct endpoint *endpoint)
+{
+    (void)w;
+    endpoint->retry_count = 30;
+    for (size_t i = 0; i < endpoint->retry_count; i++)
+        endpoint->retry_s[i] = 1;
+}
+
+static void records_that_a_receiver_hangs_on_do_not_hold_up_others(void **state)
+{
+    struct world *w = *state;
+    struct receiver *a = add_receiver(w, "a", NULL, set_eager_schedule);
+    a->hangs_on = "bad";
+    a->latency_ms = 10;
+    enqueue_many(w, a, "good", 30);
+    run_for(w, SECOND_MS);
+    enqueue_many(w, a, "bad", 16); /* as many as the window takes */
+    run_for(w, 31 * SECOND_MS);
+    assert_true(longest_wait_ms(w, a, 120) <= 200);
+    enqueue_many(w, a, "bad", 6);
+    assert_true(longest_wait_ms(w, a, 120) <= 200);
+}
+
+static void a_cooling_endpoint_is_probed_with_what_was_not_tried_yet(void **state)
+{
+    struct world *w = *state;
+    struct receiver *a = add_receiver(w, "a", NULL, set_eager_schedule);
+    a->hangs_on = "bad";
+    enqueue_many(w, a, "bad", 20);
+    run_for(w, 6 * MINUTE_MS);
+    assert_int_equal(atomic_load(&dispatcher_counts(w->dispatcher)->cooling_endpoints), 1);
+    assert_true(longest_wait_ms(w, a, 1) <= 2000);
+}
+
+static void fresh_deliveries_are_found_behind_thousands_of_retries(void **state)
+{
+    struct world *w = *state;
+    struct receiver *a = add_receiver(w, "a", NULL, NULL);
+    a->statuses = STATUSES(400);
+    enqueue_many(w, a, "bad", 3000);
+    run_for(w, 10 * SECOND_MS);
+    a->statuses = NULL;
+    a->hangs_on = "bad";
+    manual_clock_advance(&w->manual, 2 * MINUTE_MS); /* all are due again */
+    run_for(w, SECOND_MS);
+    w->send_count = 0;
+    assert_true(longest_wait_ms(w, a, 5) <= 200);
 }
 
 static void a_dead_endpoint_is_probed_and_then_caught_up_with(void **state)
@@ -581,6 +656,38 @@ static void a_shortage_of_descriptors_costs_no_delivery_a_try(void **state)
     assert_int_equal(w->sends[20].at_ms, 20 * SECOND_MS);
 }
 
+static void waiting_for_anothers_connection_costs_no_delivery_a_try(void **state)
+{
+    struct world *w = *state;
+    struct receiver *a = add_receiver(w, "a", NULL, NULL);
+    struct uuid id = enqueue(w, a, "a.one", NULL);
+    w->crowded = 1;
+    run_for(w, SECOND_MS);
+    assert_sent(w, "a a.one 0", "a a.one 0");
+    assert_true(w->is_last_new);
+    struct delivery delivery = delivery_now(w, &id);
+    assert_int_equal(delivery.state, DELIVERY_DELIVERED);
+    assert_int_equal(delivery.attempt_count, 1);
+    enqueue(w, a, "a.two", NULL);
+    run_for(w, SECOND_MS);
+    assert_false(w->is_last_new);
+}
+
+static void a_retry_by_hand_starts_the_schedule_anew_and_counts_on(void **state)
+{
+    struct world *w = *state;
+    struct receiver *a = add_receiver(w, "a", NULL, set_short_schedule);
+    a->statuses = STATUSES(500);
+    struct uuid id = enqueue(w, a, "a.one", NULL);
+    run_for(w, HOUR_MS);
+    assert_sent(w, "a a.one 0", "a a.one 1", "a a.one 2");
+    struct txn *txn = world_write(w);
+    assert_int_equal(outbox_retry(txn, &id), STATUS_OK);
+    world_commit(txn);
+    run_for(w, HOUR_MS);
+    assert_sent(w, "a a.one 3", "a a.one 4", "a a.one 5");
+}
+
 /* Seconds of time with a pass in each, and no other look at the store. */
 static void pass_seconds(struct world *w, int seconds)
 {
@@ -653,6 +760,9 @@ int main(void)
         IN_WORLD(an_endpoint_that_hangs_holds_nobody_up),
         IN_WORLD(sixty_hanging_endpoints_leave_room_for_a_good_one),
         IN_WORLD(a_good_endpoint_gets_sixteen_at_a_time_and_no_more),
+        IN_WORLD(records_that_a_receiver_hangs_on_do_not_hold_up_others),
+        IN_WORLD(a_cooling_endpoint_is_probed_with_what_was_not_tried_yet),
+        IN_WORLD(fresh_deliveries_are_found_behind_thousands_of_retries),
         IN_WORLD(a_dead_endpoint_is_probed_and_then_caught_up_with),
         IN_WORLD(a_full_disk_repeats_nothing_and_loses_nothing),
         IN_WORLD(a_full_disk_bounds_what_is_sent),
@@ -666,6 +776,8 @@ int main(void)
         IN_WORLD(an_endpoints_rate_is_kept),
         IN_WORLD(bodies_in_flight_to_one_endpoint_are_bounded),
         IN_WORLD(a_shortage_of_descriptors_costs_no_delivery_a_try),
+        IN_WORLD(waiting_for_anothers_connection_costs_no_delivery_a_try),
+        IN_WORLD(a_retry_by_hand_starts_the_schedule_anew_and_counts_on),
         IN_WORLD(any_operation_of_the_store_may_fail_once),
         IN_WORLD(counts_tell_what_happened),
     };

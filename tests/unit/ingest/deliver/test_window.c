@@ -14,16 +14,45 @@ static unsigned fill(struct window *window, int64_t now_ms)
     unsigned sent = 0;
     int64_t wait_ms;
     while (window_has_room(window, now_ms, &wait_ms)) {
-        window_sent(window, now_ms);
+        (void)window_sent(window, false, now_ms);
         sent++;
     }
     return sent;
 }
 
+/* The same with deliveries that were tried before. */
+static unsigned fill_with_retries(struct window *window, int64_t now_ms)
+{
+    unsigned sent = 0;
+    int64_t wait_ms;
+    while (window_has_room(window, now_ms, &wait_ms) && window_takes_retry(window)) {
+        (void)window_sent(window, true, now_ms);
+        sent++;
+    }
+    return sent;
+}
+
+/* All that are in flight end. */
 static void drain(struct window *window, enum window_result result, int64_t now_ms)
 {
-    while (window->in_flight)
-        window_done(window, result, now_ms);
+    uint64_t last = window->sent_count;
+    while (window->in_flight) {
+        bool is_retry = window->retries_in_flight > 0;
+        window_done(window, (struct window_ticket){last, is_retry}, result, now_ms);
+    }
+}
+
+static void try_one(struct window *window, enum window_result result, int64_t now_ms)
+{
+    window_done(window, window_sent(window, false, now_ms), result, now_ms);
+}
+
+static void grow(struct window *window)
+{
+    for (int i = 0; i < 5; i++) {
+        fill(window, 0);
+        drain(window, WINDOW_SUCCESS, 0);
+    }
 }
 
 static void it_grows_with_success_up_to_its_maximum(void **state)
@@ -31,7 +60,7 @@ static void it_grows_with_success_up_to_its_maximum(void **state)
     (void)state;
     struct window window;
     window_init(&window, 0, 0);
-    static const unsigned SENT[] = {2, 4, 8, 16, 16, 16};
+    static const unsigned SENT[] = {4, 8, 16, 16, 16, 16};
     for (size_t i = 0; i < sizeof SENT / sizeof SENT[0]; i++) {
         assert_int_equal(fill(&window, 0), SENT[i]);
         drain(&window, WINDOW_SUCCESS, 0);
@@ -55,21 +84,68 @@ static void it_is_never_larger_than_set(void **state)
     assert_int_equal(fill(&window, 0), 3);
 }
 
-static void a_failure_halves_it_and_one_remains(void **state)
+static void failures_halve_it_and_a_quarter_remains(void **state)
 {
     (void)state;
     struct window window;
-    window_init(&window, 16, 0);
-    for (int i = 0; i < 5; i++) {
-        fill(&window, 0);
-        drain(&window, WINDOW_SUCCESS, 0);
-    }
-    static const unsigned SIZES[] = {8, 4, 2, 1, 1};
+    window_init(&window, 64, 0);
+    for (int i = 0; i < 10; i++)
+        grow(&window);
+    static const unsigned SIZES[] = {32, 16, 16, 16};
     for (size_t i = 0; i < sizeof SIZES / sizeof SIZES[0]; i++) {
-        window_sent(&window, 0);
-        window_done(&window, WINDOW_FAILURE, 0);
+        try_one(&window, WINDOW_FAILURE, 0);
         assert_int_equal(window.size, SIZES[i]);
     }
+    window_set(&window, 2, 0);
+    try_one(&window, WINDOW_FAILURE, 0);
+    assert_int_equal(window.size, 2);
+}
+
+static void what_failed_together_halves_it_once(void **state)
+{
+    (void)state;
+    struct window window;
+    window_init(&window, 0, 0);
+    grow(&window);
+    struct window_ticket tickets[6];
+    for (size_t i = 0; i < 6; i++)
+        tickets[i] = window_sent(&window, false, 0);
+    for (size_t i = 0; i < 6; i++)
+        window_done(&window, tickets[i], WINDOW_FAILURE, 1000);
+    assert_int_equal(window.size, 8);
+    try_one(&window, WINDOW_FAILURE, 2000);
+    assert_int_equal(window.size, 4);
+}
+
+static void retries_get_half_of_it(void **state)
+{
+    (void)state;
+    struct window window;
+    window_init(&window, 0, 0);
+    assert_int_equal(fill_with_retries(&window, 0), 2);
+    assert_int_equal(fill(&window, 0), 2);
+    drain(&window, WINDOW_SUCCESS, 0);
+    grow(&window);
+    assert_int_equal(fill_with_retries(&window, 0), 8);
+    assert_int_equal(fill(&window, 0), 8);
+    drain(&window, WINDOW_SUCCESS, 0);
+    window_set(&window, 1, 0);
+    assert_int_equal(fill_with_retries(&window, 0), 1);
+    assert_int_equal(fill(&window, 0), 0);
+}
+
+static void a_cooling_one_takes_a_fresh_probe_beside_a_retry(void **state)
+{
+    (void)state;
+    struct window window;
+    window_init(&window, 0, 0);
+    for (int i = 0; i < WINDOW_COOLING_FAILURES; i++)
+        try_one(&window, WINDOW_FAILURE, 0);
+    assert_int_equal(fill_with_retries(&window, 1000), 1);
+    assert_int_equal(fill(&window, 1000), 1);
+    drain(&window, WINDOW_FAILURE, 1000);
+    assert_int_equal(fill(&window, 2000), 1);
+    assert_int_equal(fill_with_retries(&window, 2000), 0);
 }
 
 static void neutral_answers_change_nothing(void **state)
@@ -78,8 +154,7 @@ static void neutral_answers_change_nothing(void **state)
     struct window window;
     window_init(&window, 0, 0);
     for (int i = 0; i < 100; i++) {
-        window_sent(&window, 0);
-        window_done(&window, WINDOW_NEUTRAL, 0);
+        try_one(&window, WINDOW_NEUTRAL, 0);
     }
     assert_int_equal(window.size, WINDOW_START);
     assert_int_equal(window.failures, 0);
@@ -94,8 +169,7 @@ static void failures_in_a_row_cool_it_down_with_growing_pauses(void **state)
     for (int i = 0; i < WINDOW_COOLING_FAILURES; i++) {
         assert_false(window_is_cooling(&window));
         assert_true(window_has_room(&window, now_ms, &wait_ms));
-        window_sent(&window, now_ms);
-        window_done(&window, WINDOW_FAILURE, now_ms);
+        try_one(&window, WINDOW_FAILURE, now_ms);
     }
     assert_true(window_is_cooling(&window));
     for (int64_t probe = 1; probe <= 200; probe++) {
@@ -107,7 +181,7 @@ static void failures_in_a_row_cool_it_down_with_growing_pauses(void **state)
         assert_int_equal(fill(&window, now_ms), 1);
         assert_false(window_has_room(&window, now_ms, &wait_ms));
         assert_int_equal(wait_ms, -1);
-        window_done(&window, WINDOW_FAILURE, now_ms);
+        drain(&window, WINDOW_FAILURE, now_ms);
     }
 }
 
@@ -117,13 +191,11 @@ static void one_success_ends_the_cooling(void **state)
     struct window window;
     window_init(&window, 0, 0);
     for (int i = 0; i < 100; i++) {
-        window_sent(&window, 0);
-        window_done(&window, WINDOW_FAILURE, 0);
+        try_one(&window, WINDOW_FAILURE, 0);
     }
-    window_sent(&window, 5000);
-    window_done(&window, WINDOW_SUCCESS, 5000);
+    try_one(&window, WINDOW_SUCCESS, 5000);
     assert_false(window_is_cooling(&window));
-    assert_int_equal(fill(&window, 5000), 2);
+    assert_int_equal(fill(&window, 5000), WINDOW_START + 1);
 }
 
 static void a_rate_is_kept_over_any_second(void **state)
@@ -149,7 +221,7 @@ static void a_rate_says_how_long_to_wait(void **state)
     window_init(&window, 0, 2);
     int64_t wait_ms;
     assert_true(window_has_room(&window, 1000, &wait_ms));
-    window_sent(&window, 1000);
+    (void)window_sent(&window, false, 1000);
     assert_false(window_has_room(&window, 1000, &wait_ms));
     assert_int_equal(wait_ms, 500);
     assert_false(window_has_room(&window, 1499, &wait_ms));
@@ -177,7 +249,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_grows_with_success_up_to_its_maximum),
         cmocka_unit_test(it_is_never_larger_than_set),
-        cmocka_unit_test(a_failure_halves_it_and_one_remains),
+        cmocka_unit_test(failures_halve_it_and_a_quarter_remains),
+        cmocka_unit_test(what_failed_together_halves_it_once),
+        cmocka_unit_test(retries_get_half_of_it),
+        cmocka_unit_test(a_cooling_one_takes_a_fresh_probe_beside_a_retry),
         cmocka_unit_test(neutral_answers_change_nothing),
         cmocka_unit_test(failures_in_a_row_cool_it_down_with_growing_pauses),
         cmocka_unit_test(one_success_ends_the_cooling),

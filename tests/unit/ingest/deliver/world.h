@@ -34,6 +34,7 @@ struct receiver {
     const char *name;         /* in the transcript */
     const uint16_t *statuses; /* answers in order, the last one for ever; NULL: 200 */
     int64_t latency_ms;       /* ENDLESS: until the timeout */
+    const char *hangs_on;     /* an event on which it hangs; NULL: none */
     int64_t retry_after_ms;
     unsigned sends;
 };
@@ -68,6 +69,8 @@ struct world {
     char last_headers[4096];
     struct buf last_body;
     unsigned shortages; /* so many posts are not sent, for lack of descriptors */
+    unsigned crowded;   /* so many wait for another's connection until their time is over */
+    bool is_last_new;   /* the last post asked for a connection of its own */
     bool is_store_full, is_writer_busy, is_notified, has_commit;
 };
 
@@ -126,13 +129,15 @@ static inline enum status fake_send(struct http_client *client, struct post *pos
     send->at_ms = w->manual.monotonic_ms;
     snprintf(send->label, sizeof send->label, "%s %s %s", receiver->name, event, retry);
     snprintf(w->last_headers, sizeof w->last_headers, "%.*s", BYTES_ARG(post->headers));
+    w->is_last_new = post->is_new_connection;
     buf_clear(&w->last_body);
     buf_put_bytes(&w->last_body, post->body);
 
     struct waiting *waiting = &w->waiting[w->waiting_count++];
     w->waiting_most = w->waiting_count > w->waiting_most ? w->waiting_count : w->waiting_most;
     waiting->post = post;
-    bool is_hanging = receiver->latency_ms == ENDLESS;
+    bool is_hanging = receiver->latency_ms == ENDLESS ||
+                      (receiver->hangs_on && strcmp(receiver->hangs_on, event) == 0);
     waiting->answer_at_ms =
         w->manual.monotonic_ms + (is_hanging ? (int64_t)post->timeout_ms : receiver->latency_ms);
     waiting->status = is_hanging ? 0 : receiver->statuses ? *receiver->statuses : 200;
@@ -162,6 +167,8 @@ static inline void answer(struct world *w, size_t i)
     memmove(&w->waiting[i], &w->waiting[i + 1], (w->waiting_count - i) * sizeof waiting);
     waiting.post->is_unsent = w->shortages > 0;
     w->shortages -= waiting.post->is_unsent;
+    waiting.post->is_crowded_out = w->crowded > 0;
+    w->crowded -= waiting.post->is_crowded_out;
     waiting.post->http_status = waiting.status;
     waiting.post->retry_after_ms = waiting.retry_after_ms;
     if (!waiting.status)
