@@ -126,10 +126,25 @@ static int reserve_lock_file(const struct store *store)
     return is_new && rc == ENOSPC ? rc : 0;
 }
 
+/* A backup in a directory that we may not write to: no lock file can be made, and since there is
+ * none, nobody writes there. On a read-only file system LMDB does without by itself. Never where
+ * there is a lock file: a writer beside us would use pages again that we still read. */
+static unsigned read_only_flags(const struct store *store)
+{
+    char lock[PATH_MAX];
+    struct stat st;
+
+    (void)snprintf(lock, sizeof(lock), "%s/lock.mdb", store->path); /* cut: is not found */
+    if (lstat(lock, &st) != 0 && errno == ENOENT &&
+        faccessat(AT_FDCWD, store->path, W_OK, AT_EACCESS) != 0)
+        return MDB_RDONLY | MDB_NOLOCK;
+    return MDB_RDONLY;
+}
+
 /* MDB_NOTLS: a reader belongs to its struct txn, not to its thread, so that it can be reused. */
 static enum status env_open(struct store *store, struct err *err)
 {
-    unsigned flags = MDB_NOTLS | (store->mode == STORE_READ_ONLY ? MDB_RDONLY : 0);
+    unsigned flags = MDB_NOTLS | (store->mode == STORE_READ_ONLY ? read_only_flags(store) : 0);
     int rc = env_configure(store), dead;
 
     if (rc == 0)

@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #define SECRET "Grace Hopper, badge 1906-12-09"
 
@@ -128,6 +129,61 @@ static void an_empty_store_can_be_backed_up(void **state)
 
     assert_backup(t, &place, STATUS_OK, "");
     assert_copy_is_same(t, &place, STORE_READ_ONLY);
+    remove_place(&place);
+}
+
+/* Root may write anywhere: give the copy to somebody else, and be him. */
+#define NOBODY 65534
+
+static void set_owner_and_modes(const struct place *place, uid_t owner, mode_t mode)
+{
+    char path[128], data[128];
+
+    snprintf(path, sizeof path, "%s/store", place->dir);
+    snprintf(data, sizeof data, "%s/store/data.mdb", place->dir);
+    assert_int_equal(chown(place->dir, owner, (gid_t)-1), 0);
+    assert_int_equal(chown(path, owner, (gid_t)-1), 0);
+    assert_int_equal(chown(data, owner, (gid_t)-1), 0);
+    assert_int_equal(chmod(path, mode), 0);
+    assert_int_equal(chmod(place->dir, mode), 0);
+}
+
+/* 0: its last event could be read. */
+static int read_as(const struct place *place, uid_t user)
+{
+    struct store_options options = {.dir = place->dir, .mode = STORE_READ_ONLY};
+    struct store *store = NULL;
+    struct txn *txn = NULL;
+    struct err err = {0};
+    int code = 1;
+
+    if (setuid(user) == 0 && store_open(&options, &store, &err) == STATUS_OK &&
+        txn_read(store, &txn) == STATUS_OK)
+        code = event_last_sequence(txn) == 10 ? 0 : 2;
+    else
+        fprintf(stderr, "%s\n", err.text);
+    txn_abort(txn);
+    store_close(store);
+    return code;
+}
+
+static void a_backup_that_may_not_be_written_to_can_be_read(void **state)
+{
+    struct temporary_store *t = *state;
+    struct place place = place_of(t, "backup");
+    uid_t user = geteuid() == 0 ? NOBODY : geteuid();
+    int code = -1;
+
+    fill(t, 10);
+    assert_backup(t, &place, STATUS_OK, "");
+    set_owner_and_modes(&place, user, 0500);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(read_as(&place, user));
+    assert_int_equal(waitpid(child, &code, 0), child);
+    set_owner_and_modes(&place, geteuid(), 0700);
+    assert_int_equal(code, 0);
     remove_place(&place);
 }
 
@@ -345,6 +401,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ON_STORE(a_backup_has_every_row_and_opens_like_a_store),
         ON_STORE(an_empty_store_can_be_backed_up),
+        ON_STORE(a_backup_that_may_not_be_written_to_can_be_read),
         ON_STORE(large_rows_are_copied_over_many_batches),
         ON_STORE(progress_ends_at_all),
         ON_STORE(nothing_erased_is_in_a_backup),
