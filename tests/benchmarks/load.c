@@ -299,11 +299,19 @@ static void read_address(char *text)
 
 static void read_options(int argc, char **argv)
 {
-    static const struct option LONG[] = {
-        {"to", 1, NULL, 'a'},          {"tls", 0, NULL, 't'},     {"h1", 0, NULL, '1'},
-        {"connections", 1, NULL, 'c'}, {"streams", 1, NULL, 'm'}, {"lines", 1, NULL, 'l'},
-        {"seconds", 1, NULL, 's'},     {"key", 1, NULL, 'k'},     {"path", 1, NULL, 'p'},
-        {"start", 1, NULL, 'n'},       {"random", 0, NULL, 'r'},  {0}};
+    static const struct option LONG[] = {{"to", 1, NULL, 'a'},
+                                         {"tls", 0, NULL, 't'},
+                                         {"h1", 0, NULL, '1'},
+                                         {"connections", 1, NULL, 'c'},
+                                         {"streams", 1, NULL, 'm'},
+                                         {"lines", 1, NULL, 'l'},
+                                         {"seconds", 1, NULL, 's'},
+                                         {"key", 1, NULL, 'k'},
+                                         {"path", 1, NULL, 'p'},
+                                         {"count", 1, NULL, 'q'},
+                                         {"start", 1, NULL, 'n'},
+                                         {"random", 0, NULL, 'r'},
+                                         {0}};
     int option;
     while ((option = getopt_long(argc, argv, "", LONG, NULL)) != -1) {
         switch (option) {

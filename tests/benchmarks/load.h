@@ -2,8 +2,7 @@
  * load: what the generator's two protocols share. The closed loop, the numbered bodies, the sockets
  * and the samples are in load.c; load_h1.c and load_h2.c make requests and read answers.
  */
-#ifndef TESTS_BENCHMARKS_LOAD_H
-#define TESTS_BENCHMARKS_LOAD_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -60,5 +59,3 @@ void complain(int status, const char *text, size_t len);
 void finished(struct stream *stream, bool is_ok);
 
 _Noreturn void die(const char *what);
-
-#endif

@@ -94,10 +94,25 @@ static void group_growing(struct store *store, unsigned count, void (*put)(struc
     must(s == STATUS_OK);
 }
 
+/* Bytes in write calls; the kernel's write_bytes counts whole folios. */
+static double written_bytes(void)
+{
+    FILE *file = fopen("/proc/self/io", "r");
+    char line[128];
+    unsigned long long bytes = 0;
+
+    while (file && fgets(line, sizeof(line), file))
+        if (sscanf(line, "wchar: %llu", &bytes) == 1)
+            break;
+    if (file)
+        (void)fclose(file);
+    return (double)bytes;
+}
+
 static void measure(struct store *store, const char *what, unsigned count,
                     void (*put)(struct txn *txn), double seconds)
 {
-    double began = now_s(), took;
+    double began = now_s(), took, written = written_bytes();
     uint64_t groups = 0;
 
     do {
@@ -105,8 +120,11 @@ static void measure(struct store *store, const char *what, unsigned count,
         groups++;
         took = now_s() - began;
     } while (took < seconds);
-    printf("%-22s groups of %4u: %9.0f a second, %7.0f us a group\n", what, count,
-           (double)(groups * count) / took, took / (double)groups * 1e6);
+    written = written_bytes() - written;
+    printf(
+        "%-22s groups of %4u: %9.0f a second, %7.0f us and %5.0f KiB a group, %6.0f bytes each\n",
+        what, count, (double)(groups * count) / took, took / (double)groups * 1e6,
+        written / 1024 / (double)groups, written / (double)(groups * count));
 }
 
 static void measure_scan(struct store *store)
