@@ -90,18 +90,25 @@ enum window_result window_result_of(uint16_t http_status)
 {
     if (http_status >= 200 && http_status <= 299)
         return WINDOW_SUCCESS;
-    bool is_trouble = http_status == 0 || http_status == 408 || http_status == 425 ||
-                      http_status == 429 || http_status >= 500;
+    if (http_status == 0)
+        return WINDOW_SILENCE;
+    bool is_trouble =
+        http_status == 408 || http_status == 425 || http_status == 429 || http_status >= 500;
     return is_trouble ? WINDOW_FAILURE : WINDOW_NEUTRAL;
 }
 
 /* Once for all that were in flight together. */
-static void shrink(struct window *window, struct window_ticket ticket)
+static void shrink(struct window *window, struct window_ticket ticket, bool is_silence)
 {
     if (ticket.number <= window->shrunk_at)
         return;
-    uint16_t floor = window->max / 4 > WINDOW_FLOOR ? window->max / 4 : WINDOW_FLOOR;
+    uint16_t floor = window->max / (window->has_success ? 2 : 4);
+    if (floor < WINDOW_FLOOR)
+        floor = WINDOW_FLOOR;
+    if (window->has_success && is_silence)
+        floor = window->max;
     window->shrunk_at = window->sent_count;
+    window->has_success = false;
     if (window->size > floor)
         window->size = window->size / 2 > floor ? window->size / 2 : floor;
 }
@@ -110,15 +117,17 @@ static void take_success(struct window *window)
 {
     window->failures = 0;
     window->resume_at_ms = 0;
+    window->has_success = true;
     if (window->size < window->max)
         window->size++;
 }
 
-static void take_failure(struct window *window, struct window_ticket ticket, int64_t now_ms)
+static void take_failure(struct window *window, struct window_ticket ticket, bool is_silence,
+                         int64_t now_ms)
 {
     if (window->failures < UINT32_MAX)
         window->failures++;
-    shrink(window, ticket);
+    shrink(window, ticket, is_silence);
     if (!window_is_cooling(window))
         return;
     int64_t pause =
@@ -135,6 +144,6 @@ void window_done(struct window *window, struct window_ticket ticket, enum window
         window->retries_in_flight--;
     if (result == WINDOW_SUCCESS)
         take_success(window);
-    else if (result == WINDOW_FAILURE)
-        take_failure(window, ticket, now_ms);
+    else if (result != WINDOW_NEUTRAL)
+        take_failure(window, ticket, result == WINDOW_SILENCE, now_ms);
 }

@@ -3,10 +3,12 @@
  * Pure.
  *
  * Grows by one with each success, halves with failures of the endpoint itself (no connection, no
- * answer in time, 408, 425, 429, 5xx), once for all that were sent together and not below a quarter
- * of its maximum. Other answers, such as 400, say something about one delivery and nothing about
- * the endpoint: they change nothing. After WINDOW_COOLING_FAILURES failures in a row the endpoint
- * is cooling: single probes, with pauses that grow to a second. The first success ends that.
+ * answer in time, 408, 425, 429, 5xx): once for all that were sent together, not below half of its
+ * maximum while others succeed and not below a quarter else. Silence while others succeed leaves it
+ * as it is: the slots that hang are missed already. Other answers, such as 400, say
+ * something about one delivery and nothing about the endpoint: they change nothing. After
+ * WINDOW_COOLING_FAILURES failures in a row the endpoint is cooling: single probes, with pauses
+ * that grow to a second. The first success ends that.
  *
  * Deliveries that were tried before get at most half of it, so that records which a receiver chokes
  * on leave room for all others. While it is cooling, a delivery that was not tried yet may go
@@ -30,6 +32,7 @@ struct window {
     uint32_t retries_in_flight; /* of these, tried before */
     uint64_t sent_count;
     uint64_t shrunk_at;   /* sent_count then */
+    bool has_success;     /* since then */
     uint32_t failures;    /* in a row */
     int64_t resume_at_ms; /* monotonic; cooling: no probe before */
     uint32_t rate_per_s;  /* 0: none */
@@ -54,7 +57,7 @@ struct window_ticket {
 };
 struct window_ticket window_sent(struct window *window, bool is_retry, int64_t now_ms);
 
-enum window_result { WINDOW_SUCCESS, WINDOW_FAILURE, WINDOW_NEUTRAL };
+enum window_result { WINDOW_SUCCESS, WINDOW_FAILURE, WINDOW_SILENCE, WINDOW_NEUTRAL };
 /* What an answer says about the endpoint; 0: none came. */
 enum window_result window_result_of(uint16_t http_status);
 void window_done(struct window *window, struct window_ticket ticket, enum window_result result,

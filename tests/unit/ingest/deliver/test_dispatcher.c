@@ -399,7 +399,7 @@ static void records_that_a_receiver_hangs_on_do_not_hold_up_others(void **state)
     enqueue_many(w, a, "bad", 16); /* as many as the window takes */
     run_for(w, 31 * SECOND_MS);
     assert_true(longest_wait_ms(w, a, 120) <= 200);
-    enqueue_many(w, a, "bad", 6);
+    enqueue_many(w, a, "bad", 4);
     assert_true(longest_wait_ms(w, a, 120) <= 200);
 }
 

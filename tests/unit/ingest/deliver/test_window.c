@@ -117,6 +117,34 @@ static void what_failed_together_halves_it_once(void **state)
     assert_int_equal(window.size, 4);
 }
 
+static void while_others_succeed_half_of_it_remains(void **state)
+{
+    (void)state;
+    struct window window;
+    window_init(&window, 0, 0);
+    grow(&window);
+    for (int i = 0; i < 10; i++) {
+        try_one(&window, WINDOW_SUCCESS, 0);
+        try_one(&window, WINDOW_FAILURE, 0);
+        assert_int_equal(window.size, 8);
+    }
+}
+
+static void silence_shrinks_it_unless_others_succeed(void **state)
+{
+    (void)state;
+    struct window window;
+    window_init(&window, 0, 0);
+    grow(&window);
+    for (int i = 0; i < 10; i++) {
+        try_one(&window, WINDOW_SUCCESS, 0);
+        try_one(&window, WINDOW_SILENCE, 0);
+        assert_int_equal(window.size, 16);
+    }
+    try_one(&window, WINDOW_SILENCE, 0);
+    assert_int_equal(window.size, 8);
+}
+
 static void retries_get_half_of_it(void **state)
 {
     (void)state;
@@ -236,7 +264,7 @@ static void an_answer_says_whether_the_endpoint_is_in_trouble(void **state)
         uint16_t http_status;
         enum window_result result;
     } CASES[] = {
-        {0, WINDOW_FAILURE},   {200, WINDOW_SUCCESS}, {204, WINDOW_SUCCESS}, {301, WINDOW_NEUTRAL},
+        {0, WINDOW_SILENCE},   {200, WINDOW_SUCCESS}, {204, WINDOW_SUCCESS}, {301, WINDOW_NEUTRAL},
         {400, WINDOW_NEUTRAL}, {404, WINDOW_NEUTRAL}, {408, WINDOW_FAILURE}, {410, WINDOW_NEUTRAL},
         {425, WINDOW_FAILURE}, {429, WINDOW_FAILURE}, {500, WINDOW_FAILURE}, {503, WINDOW_FAILURE},
     };
@@ -251,6 +279,8 @@ int main(void)
         cmocka_unit_test(it_is_never_larger_than_set),
         cmocka_unit_test(failures_halve_it_and_a_quarter_remains),
         cmocka_unit_test(what_failed_together_halves_it_once),
+        cmocka_unit_test(while_others_succeed_half_of_it_remains),
+        cmocka_unit_test(silence_shrinks_it_unless_others_succeed),
         cmocka_unit_test(retries_get_half_of_it),
         cmocka_unit_test(a_cooling_one_takes_a_fresh_probe_beside_a_retry),
         cmocka_unit_test(neutral_answers_change_nothing),
