@@ -85,6 +85,65 @@ static enum status make_dir(const char *path, struct err *err)
     return errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO;
 }
 
+/* The files that settings name, before anything is opened or made. */
+static enum status check_files(const struct settings *settings, struct err *err)
+{
+    enum status s = STATUS_OK;
+    struct stat stat_of;
+    if (stat(settings->data, &stat_of) == 0 && !S_ISDIR(stat_of.st_mode)) {
+        err_set(err, "setting data: %s is no directory", settings->data);
+        return STATUS_INVALID;
+    }
+    if (settings->tls_cert) {
+        SSL_CTX *context = NULL;
+        s = tls_context_new(settings->tls_cert, settings->tls_key, &context, err);
+        SSL_CTX_free(context);
+    }
+    if (s == STATUS_OK && settings->deliver_ca) {
+        s = tls_check_authorities(settings->deliver_ca, err);
+        if (s != STATUS_OK)
+            err_wrap(err, "setting deliver-ca");
+    }
+    if (s == STATUS_OK && settings->master_key_file) {
+        struct vault *vault = NULL;
+        s = vault_open(settings->master_key_file, false, &vault, err);
+        vault_free(vault);
+        if (s != STATUS_OK)
+            err_wrap(err, "setting master-key-file");
+    }
+    return s == STATUS_OK || s == STATUS_NO_MEMORY ? s : STATUS_INVALID;
+}
+
+/* Is anything sealed in there? Then a master key that is not there must not be made anew. */
+static bool has_endpoints(struct store *store)
+{
+    struct txn *txn = NULL;
+    struct endpoint *endpoint = malloc(sizeof(*endpoint));
+    uint32_t number = 0;
+    bool has_any = endpoint && txn_read(store, &txn) == STATUS_OK &&
+                   endpoint_next(txn, &number, endpoint) == STATUS_OK;
+    txn_abort(txn);
+    free(endpoint);
+    return has_any;
+}
+
+static enum status open_vault(struct server *server, struct err *err)
+{
+    const struct settings *settings = &server->settings;
+    if (settings->master_key_file)
+        return vault_open(settings->master_key_file, false, &server->vault, err);
+    CLEANUP(buf_fini) struct buf path = {0};
+    buf_printf(&path, "%s/master.key", settings->data);
+    bool can_create = !has_endpoints(server->store);
+    enum status s = vault_open(buf_str(&path), can_create, &server->vault, err);
+    if (s == STATUS_NOT_FOUND)
+        err_set(err,
+                "%s is not there, and the endpoints' secrets are sealed with it: put the file back "
+                "(a backup does not hold it), or delete the endpoints",
+                buf_str(&path));
+    return s;
+}
+
 /* The operator's pair, or our own in DIR/tls/, made when it is not there. */
 static enum status find_certificate(struct server *server, struct err *err)
 {
@@ -116,10 +175,7 @@ static enum status open_store(struct server *server, struct err *err)
                                &server->store, err);
     if (s != STATUS_OK)
         return s;
-    CLEANUP(buf_fini) struct buf key_file = {0};
-    buf_printf(&key_file, "%s/master.key", settings->data);
-    const char *path = settings->master_key_file ? settings->master_key_file : buf_str(&key_file);
-    return vault_open(path, !settings->master_key_file, &server->vault, err);
+    return open_vault(server, err);
 }
 
 static void app_configure(struct app *app, const struct server *server)
@@ -264,7 +320,9 @@ static enum status announce(struct server *server, struct err *err)
 
 static enum status start(struct server *server, struct err *err)
 {
-    enum status s = open_store(server, err);
+    enum status s = check_files(&server->settings, err);
+    if (s == STATUS_OK)
+        s = open_store(server, err);
     if (s == STATUS_OK)
         s = find_certificate(server, err);
     if (s == STATUS_OK)
@@ -466,17 +524,15 @@ static int check(const struct settings *settings)
 {
     struct err err = {0};
     struct record_types *types = NULL;
-    SSL_CTX *context = NULL;
-    enum status s = record_types_load(settings->schemas, &types, &err);
+    enum status s = check_files(settings, &err);
+    if (s == STATUS_OK)
+        s = record_types_load(settings->schemas, &types, &err);
     if (s == STATUS_OK)
         s = check_retained(settings, is_loaded, types, &err);
-    if (s == STATUS_OK && settings->tls_cert)
-        s = tls_context_new(settings->tls_cert, settings->tls_key, &context, &err);
     if (s != STATUS_OK)
         fprintf(stderr, "posternd: %s\n", err.text[0] ? err.text : status_text(s));
     else
         printf("posternd: settings and %zu record types are fine\n", record_types_count(types));
-    SSL_CTX_free(context);
     record_types_unref(types);
     return s == STATUS_OK ? EXIT_FINE : EXIT_USAGE;
 }

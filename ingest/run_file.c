@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -53,7 +54,11 @@ static void put_content(const struct settings *settings, const char *version,
         cidr_format(&settings->deliver_allow[i], text);
         buf_printf(out, "%s\"%s\"", i ? "," : "", text);
     }
-    buf_put_str(out, "]}\n");
+    buf_put_str(out, "],\"schemas\":");
+    char *schemas = realpath(settings->schemas, NULL);
+    json_put_str(out, schemas ? schemas : settings->schemas);
+    free(schemas);
+    buf_put_str(out, "}\n");
 }
 
 enum status run_file_write(const struct settings *settings, const char *version,

@@ -21,7 +21,11 @@
 
 static const char *openssl_reason(void)
 {
-    unsigned long code = ERR_peek_last_error();
+    unsigned long code = ERR_peek_error(); /* the first is the cause, later ones its wrapping */
+    if (code && ERR_GET_LIB(code) == ERR_LIB_SYS)
+        return strerror(ERR_GET_REASON(code));
+    if (code && ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE)
+        return "there is none of it in PEM form in the file";
     const char *reason = code ? ERR_reason_error_string(code) : NULL;
     return reason ? reason : "unknown error";
 }
@@ -218,4 +222,15 @@ enum status tls_make_self_signed(const char *cert_path, const char *key_path, st
     X509_free(cert);
     EVP_PKEY_free(key);
     return status;
+}
+
+enum status tls_check_authorities(const char *path, struct err *err)
+{
+    X509_STORE *store = X509_STORE_new();
+    enum status s = store ? STATUS_OK : STATUS_NO_MEMORY;
+    ERR_clear_error();
+    if (store && X509_STORE_load_file(store, path) != 1)
+        s = openssl_failed(err, "authorities", path);
+    X509_STORE_free(store);
+    return s;
 }

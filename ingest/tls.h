@@ -13,3 +13,5 @@
  * what it should be, or not a pair. The caller frees (SSL_CTX_free). */
 MUST_CHECK enum status tls_context_new(const char *cert_path, const char *key_path,
                                        SSL_CTX **ret_context, struct err *err);
+/* Is that a file of authorities' certificates in PEM? STATUS_INVALID: `err` says why not. */
+MUST_CHECK enum status tls_check_authorities(const char *path, struct err *err);

@@ -114,6 +114,21 @@ def test_the_self_signed_certificate_stays(make_server):
     assert (server.data / "tls/cert.pem").read_bytes() == certificate
 
 
+def test_a_lost_master_key_is_told_and_not_made_anew(make_server, receiver):
+    server = make_server()
+    server.create_endpoint(receiver.url)
+    server.stop()
+    kept = (server.data / "master.key").read_bytes()
+    (server.data / "master.key").unlink()
+    done = posternd("--data", server.data, "--schemas", SCHEMAS, *SERVER_FLAGS)
+    assert done.returncode == 1
+    assert "master.key" in done.stderr and "put the file back" in done.stderr
+    assert not (server.data / "master.key").exists()
+    (server.data / "master.key").write_bytes(kept)
+    (server.data / "master.key").chmod(0o600)
+    server.start()
+
+
 def test_a_port_in_use_is_told(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -133,6 +148,9 @@ def test_a_port_in_use_is_told(tmp_path):
     (["--config", "/nowhere.json"], {}, "/nowhere.json"),
     (["--schemas", "/nowhere"], {}, "/nowhere"),
     (["--tls-cert", "/nowhere.pem", "--tls-key", "/nowhere.pem"], {}, "/nowhere.pem"),
+    (["--deliver-ca", "/nowhere.pem"], {}, "deliver-ca: authorities /nowhere.pem: No such file"),
+    (["--deliver-ca", "/etc/passwd"], {}, "no certificate or crl found"),
+    (["--master-key-file", "/nowhere.key"], {}, "/nowhere.key"),
 ])
 def test_wrong_settings_end_with_2_and_the_reason(tmp_path, flags, environment, message):
     for command in ([], ["--check"]):
