@@ -141,7 +141,7 @@ enum status file_fence_apply(const struct settings *settings, int *ret_version, 
 {
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (version < 1) {
-        err_set(err, "the kernel has no Landlock: %m");
+        err_set(err, "Landlock is not to be had: %m");
         return STATUS_NOT_FOUND;
     }
     struct fence fence = {.handled = handled_by((int)version), .is_complete = true};
