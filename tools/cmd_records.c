@@ -50,7 +50,10 @@ static void list_pause(void *context)
 static enum status type_step(void *context, struct txn *txn)
 {
     struct record_list *list = context;
-    return type_find(txn, bytes_of_str(args_argument(list->args, 0)), &list->type);
+    enum status s = type_find(txn, bytes_of_str(args_argument(list->args, 0)), &list->type);
+    if (s == STATUS_OK && !args_has(list->args, "since") && !args_has(list->args, "until"))
+        list->tool->scan_rows = record_count(txn, list->type.number);
+    return s;
 }
 
 static int no_such_type(const char *name)

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "ingest/settings.h"
 #include "storage/journal.h"
+#include "tools/progress.h"
 #include "tools/text.h"
 
 #include <errno.h>
@@ -232,12 +233,13 @@ enum status tool_read(struct tool *tool, enum status (*step)(void *, struct txn 
 }
 
 static enum status scan_some(struct tool *tool, enum status (*step)(void *, struct txn *),
-                             void *context, void (*pause)(void *))
+                             void *context, void (*pause)(void *), uint64_t *inout_rows)
 {
     CLEANUP(txn_abortp) struct txn *txn = NULL;
     enum status s = txn_read(tool->store, &txn);
     for (int i = 0; s == STATUS_OK && i < SCAN_ROWS; i++) {
         s = step(context, txn);
+        ++*inout_rows;
         if (output_waiting(tool->out) > SCAN_BYTES)
             break;
     }
@@ -250,12 +252,20 @@ enum status tool_scan(struct tool *tool, enum status (*step)(void *, struct txn 
                       void (*pause)(void *), void *context)
 {
     enum status s = STATUS_OK;
+    struct progress progress;
+    uint64_t rows = 0;
+    progress_start(&progress, "reading");
     while (s == STATUS_OK) {
-        s = scan_some(tool, step, context, pause);
+        s = scan_some(tool, step, context, pause, &rows);
+        if (output_waiting(tool->out) > 0)
+            progress_clear(&progress); /* both may be the same terminal */
         enum status written = output_flush(tool->out);
         if (written != STATUS_OK)
             return written;
+        if (s == STATUS_OK)
+            progress_show(&progress, rows, tool->scan_rows);
     }
+    progress_clear(&progress);
     return s == STATUS_END ? STATUS_OK : s;
 }
 

@@ -23,6 +23,7 @@ struct tool {
     struct store *store;        /* opened by tool_store */
     struct vault *vault;        /* opened by tool_vault */
     struct record_types *types; /* loaded by tool_types */
+    uint64_t scan_rows;         /* that a long scan goes through; 0: not known */
 };
 
 void tool_fini(struct tool *tool);

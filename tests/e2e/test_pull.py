@@ -1,10 +1,15 @@
 """GET /api/events: in sequence, without a gap, and held until there is one."""
+import json
+import os
+import re
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from harness import curl, wait_until
+from wire import Wire, address_of, request
 
 
 @pytest.fixture
@@ -81,12 +86,7 @@ def test_waiting_clients_do_not_hold_up_a_stop(make_server):
     for thread in threads:
         thread.start()
 
-    def inflight():
-        text = curl(server.admin + "/metrics").body.decode()
-        return next(line for line in text.splitlines()
-                    if line.startswith("postern_inflight_requests "))
-
-    wait_until(lambda: int(inflight().split()[1]) >= 5, "all wait")
+    wait_until(lambda: inflight(server) >= 5, "all wait")
     server.stop()
     for thread in threads:
         thread.join(20)
@@ -99,3 +99,41 @@ def test_wrong_parameters_are_told(server, key, query):
     answer = pull(server, key, query)
     assert answer.status == 400
     assert answer.json()["type"] == "/problems/invalid-request"
+
+
+def cpu_s(server):
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_mib(server):
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(re.search(r"RssAnon:\s+(\d+)", status).group(1)) / 1024
+
+
+def inflight(server):
+    text = curl(server.admin + "/metrics").body.decode()
+    return int(re.search(r"^postern_inflight_requests (\d+)", text, re.MULTILINE).group(1))
+
+
+def test_a_thousand_waiting_clients_cost_no_time_and_little_memory(server, key):
+    pull(server, key)  # what a first request takes is taken
+    memory_before = memory_mib(server)
+    connections = [Wire(address_of(server.http), h2=True) for _ in range(20)]
+    streams = range(1, 2 * 50, 2)
+    for connection in connections:
+        connection.send(*(request(stream, "/api/events?wait=60s", "GET", ("x-api-key", key.key))
+                          for stream in streams))
+    wait_until(lambda: inflight(server) >= 1000, "all wait")
+    cpu_before, begun = cpu_s(server), time.monotonic()
+    time.sleep(2)
+    share = (cpu_s(server) - cpu_before) / (time.monotonic() - begun)
+    grown = memory_mib(server) - memory_before
+    assert vendors(server, key, 1).status == 200
+    for connection in connections:
+        with connection:
+            for stream in streams:
+                event = connection.stream(stream).json()["data"][0]
+                assert event["data"]["vendorNumber"] == "V-0"
+    assert share < 0.25, "waiting is no work"
+    assert grown < 100, "MiB for a thousand that wait"

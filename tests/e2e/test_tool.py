@@ -614,6 +614,13 @@ def test_every_change_is_audited(shared_server):
     assert "label=audited" in entries[1]["detail"]
 
 
+def test_a_reports_schedule_is_told_to_its_endpoint(server, receiver):
+    server.create_endpoint(receiver.url, "report.*")
+    made = server.tool_json("reports", "create", "--every", "day", "--at", "06:30")
+    told = receiver.wait_for(1, "report.scheduled")[0].json()
+    assert told["data"] == {"schedule": made["id"], "every": "day", "nextAt": made["nextAt"]}
+
+
 def test_reports_are_scheduled_listed_and_ended(shared_server):
     made = shared_server.tool_json("--schemas", shared_server.schemas, "reports", "create",
                                    "--every", "day", "--at", "06:30", "--type", "workorder")
