@@ -105,7 +105,7 @@ static void shrink(struct window *window, struct window_ticket ticket, bool is_s
     uint16_t floor = window->max / (window->has_success ? 2 : 4);
     if (floor < WINDOW_FLOOR)
         floor = WINDOW_FLOOR;
-    if (window->has_success && is_silence)
+    if (is_silence && (window->has_success || ticket.is_retry))
         floor = window->max;
     window->shrunk_at = window->sent_count;
     window->has_success = false;

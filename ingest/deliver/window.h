@@ -5,10 +5,10 @@
  * Grows by one with each success, halves with failures of the endpoint itself (no connection, no
  * answer in time, 408, 425, 429, 5xx): once for all that were sent together, not below half of its
  * maximum while others succeed and not below a quarter else. Silence while others succeed leaves it
- * as it is: the slots that hang are missed already. Other answers, such as 400, say
- * something about one delivery and nothing about the endpoint: they change nothing. After
- * WINDOW_COOLING_FAILURES failures in a row the endpoint is cooling: single probes, with pauses
- * that grow to a second. The first success ends that.
+ * as it is, and so does that about a delivery tried before: the slots that hang are missed already.
+ * Other answers, such as 400, say something about one delivery and nothing about the endpoint: they
+ * change nothing. After WINDOW_COOLING_FAILURES failures in a row the endpoint is cooling: single
+ * probes, with pauses that grow to a second. The first success ends that.
  *
  * Deliveries that were tried before get at most half of it, so that records which a receiver chokes
  * on leave room for all others. While it is cooling, a delivery that was not tried yet may go

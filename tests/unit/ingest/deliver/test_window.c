@@ -141,6 +141,8 @@ static void silence_shrinks_it_unless_others_succeed(void **state)
         try_one(&window, WINDOW_SILENCE, 0);
         assert_int_equal(window.size, 16);
     }
+    window_done(&window, window_sent(&window, true, 0), WINDOW_SILENCE, 0);
+    assert_int_equal(window.size, 16);
     try_one(&window, WINDOW_SILENCE, 0);
     assert_int_equal(window.size, 8);
 }
