@@ -117,7 +117,7 @@ static void allow_system(struct fence *fence)
     };
     for (size_t i = 0; i < sizeof READABLE / sizeof *READABLE; i++)
         allow(fence, READABLE[i], READ);
-    allow(fence, "/dev/null", READ | WRITE);
+    allow(fence, "/dev/null", WRITE);
     /* Often a link into /run, where the resolver's files come and go. */
     allow_named(fence, "/etc/resolv.conf");
 #ifdef HARDENING_FOR_SANITIZERS
