@@ -284,6 +284,27 @@ enum status outbox_due_next(struct txn *txn, uint32_t endpoint, int64_t until_ms
     return pending_find(txn, &id, ret_delivery);
 }
 
+/* The endpoint's first delivery that is due later than now. */
+static enum status due_later(struct txn *txn, uint32_t endpoint, struct delivery *ret_delivery)
+{
+    struct delivery after = {.endpoint = endpoint, .due_ms = txn_now_ms(txn)};
+
+    memset(after.id.bytes, 0xff, UUID_BYTES); /* behind each of that millisecond */
+    return outbox_due_next(txn, endpoint, INT64_MAX, &after, ret_delivery);
+}
+
+bool outbox_hasten_endpoint(struct txn *txn, uint32_t endpoint, uint32_t rows_max)
+{
+    struct delivery d;
+
+    for (uint32_t rows = 0; due_later(txn, endpoint, &d) == STATUS_OK; rows++) {
+        if (rows == rows_max)
+            return true;
+        postpone(txn, &d, txn_now_ms(txn));
+    }
+    return false;
+}
+
 int64_t outbox_next_due_ms(struct txn *txn, uint32_t endpoint, int64_t after_ms)
 {
     CLEANUP(table_cursor_close) struct table_cursor c = {0};

@@ -29,8 +29,8 @@ struct delivery {
     struct uuid record; /* its lane; zero: a lane of its own */
     struct uuid place;  /* in its lane: its id; after outbox_retry a later one */
     enum delivery_state state;
-    uint16_t attempt_count; /* made so far, all of them */
-    uint16_t retry_count;   /* since it was last (re)started: X-Webhook-Retry and the schedule */
+    uint16_t attempt_count; /* made so far, all of them: X-Webhook-Retry of the next */
+    uint16_t retry_count;   /* since it was last (re)started: the place in the schedule */
     uint16_t last_status;   /* HTTP status of the last attempt; 0: none came */
     int64_t created_ms;     /* the id's time */
     int64_t due_ms;         /* of the next attempt, while pending and first in its lane */
@@ -83,6 +83,8 @@ MUST_CHECK enum status outbox_retry(struct txn *txn, const struct uuid *delivery
  * true: there are more. */
 bool outbox_fail_endpoint(struct txn *txn, uint32_t endpoint, const char *reason,
                           uint32_t rows_max);
+/* What waits for a later time becomes due now, at most `rows_max` here; true: there are more. */
+bool outbox_hasten_endpoint(struct txn *txn, uint32_t endpoint, uint32_t rows_max);
 /* Did the endpoint ever take this event? For `replay --missing`; also long after the delivery's row
  * was dropped. */
 bool outbox_has_delivered(struct txn *txn, uint32_t endpoint, uint64_t sequence);

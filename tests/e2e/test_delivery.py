@@ -267,6 +267,29 @@ def test_what_a_disabled_endpoint_missed_can_be_replayed(server, receiver):
     assert [one.json()["data"]["workOrderNumber"] for one in sent] == ["WO-1", "WO-2"]
 
 
+def test_enabling_an_endpoint_makes_what_waits_due(make_server, receiver):
+    server = make_server("--retry-schedule", "1h")
+    endpoint = server.create_endpoint(receiver.url)
+    receiver.next_statuses = [503]
+    receiver.answer_headers = {"Retry-After": "86400"}
+    accept(server, writer_of(server), order(1))
+    failed_attempt(server)
+    server.tool("endpoints", "disable", endpoint["id"])
+    server.tool("endpoints", "enable", endpoint["id"])
+    first, second = receiver.wait_for(2)
+    assert second.headers["X-Webhook-ID"] == first.headers["X-Webhook-ID"]
+
+
+def test_a_retry_by_hand_counts_on(make_server, receiver):
+    server = make_server("--retry-schedule", "1h")
+    server.create_endpoint(receiver.url)
+    key = writer_of(server)
+    accept(server, key, order(1))
+    delivered, = wait_for_state(server, "delivered")
+    server.tool("deliveries", "retry", delivered["id"])
+    assert [one.headers["X-Webhook-Retry"] for one in receiver.wait_for(2)] == ["0", "1"]
+
+
 # Crashes and stops.
 
 def test_a_killed_server_goes_on_where_it_was(make_server, receiver):

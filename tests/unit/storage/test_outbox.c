@@ -297,6 +297,28 @@ static void failing_an_endpoint_ends_what_is_pending_step_by_step(void **state)
     commit(txn);
 }
 
+static void what_waits_for_an_endpoint_is_hastened_in_steps(void **state)
+{
+    struct temporary_store *t = *state;
+    struct txn *txn = begin_write(t);
+    struct uuid record = txn_uuid(txn), ids[4];
+
+    for (size_t i = 0; i < COUNT(ids); i++)
+        ids[i] = outbox_enqueue(txn, 1, i + 1, &NO_RECORD, T0 + (int64_t)i * DAY_MS);
+    struct uuid first = outbox_enqueue(txn, 1, 5, &record, T0);
+    (void)outbox_enqueue(txn, 1, 6, &record, T0);
+    finish(txn, &first, ATTEMPT_RETRY, T0 + HOUR_MS);
+    struct uuid other = outbox_enqueue(txn, 2, 7, &NO_RECORD, T0 + HOUR_MS);
+    assert_true(outbox_hasten_endpoint(txn, 1, 2));
+    assert_false(outbox_hasten_endpoint(txn, 1, 2));
+    assert_false(outbox_hasten_endpoint(txn, 1, 0));
+    assert_due(txn, 1, T0, (struct uuid[]){ids[0], ids[1], ids[2], ids[3], first}, 5);
+    assert_int_equal(delivery_of(txn, &first).retry_count, 1);
+    assert_due(txn, 2, T0 + HOUR_MS - 1, NULL, 0);
+    assert_due(txn, 2, T0 + HOUR_MS, &other, 1);
+    commit(txn);
+}
+
 static void counters_tell_the_states(void **state)
 {
     struct temporary_store *t = *state;
@@ -426,6 +448,7 @@ int main(void)
         ON_STORE(a_pending_delivery_retried_by_hand_is_due_now),
         ON_STORE(an_outcome_of_one_that_is_not_first_any_more_disturbs_nobody),
         ON_STORE(failing_an_endpoint_ends_what_is_pending_step_by_step),
+        ON_STORE(what_waits_for_an_endpoint_is_hastened_in_steps),
         ON_STORE(counters_tell_the_states),
         ON_STORE(the_oldest_pending_is_found_over_all_endpoints),
         ON_STORE(a_damaged_due_row_is_met_once_by_a_reader),
