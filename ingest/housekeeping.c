@@ -4,6 +4,7 @@
  */
 #include "ingest/housekeeping.h"
 
+#include "base/log.h"
 #include "storage/api_keys.h"
 #include "storage/idempotency.h"
 #include "storage/journal.h"
@@ -66,12 +67,22 @@ static void step_apply(struct work *work, struct txn *txn)
     atomic_store(&housekeeping->has_more, has_more);
 }
 
+static void erased_old(struct housekeeping *housekeeping, struct retained *retained)
+{
+    retained->walk = housekeeping->stepped;
+    if (atomic_load(&housekeeping->has_more) || retained->walk.erased == 0)
+        return;
+    log_info("erased what was kept long enough", LOG_STR("type", retained->type),
+             LOG_INT("records", (int64_t)retained->walk.erased));
+    retained->walk.erased = 0;
+}
+
 static void step_done(struct work *work, enum status status)
 {
     struct housekeeping *housekeeping = (struct housekeeping *)work;
     unsigned task = housekeeping->next_task;
     if (status == STATUS_OK && task >= TASK_COUNT)
-        housekeeping->retained[task - TASK_COUNT].walk = housekeeping->stepped;
+        erased_old(housekeeping, &housekeeping->retained[task - TASK_COUNT]);
     if (status != STATUS_OK || !atomic_load(&housekeeping->has_more))
         housekeeping->next_task = (task + 1) % (TASK_COUNT + housekeeping->retained_count);
     atomic_store(&housekeeping->is_queued, false);

@@ -262,16 +262,19 @@ static void erase_response(struct txn *txn, const struct uuid *delivery, uint16_
     attempt_put(txn, &attempt, number);
 }
 
-void outbox_erase_event(struct txn *txn, uint64_t sequence)
+uint32_t outbox_erase_event(struct txn *txn, uint64_t sequence)
 {
     struct delivery d = {0};
+    uint32_t rows = 0;
 
     while (event_delivery_next(txn, sequence, &d) == STATUS_OK) {
         for (uint32_t number = 1; number <= d.attempt_count; number++)
             erase_response(txn, &d.id, (uint16_t)number);
         if (d.state == DELIVERY_PENDING)
             delivery_conclude(txn, &d, DELIVERY_FAILED, "record erased");
+        rows += 1 + d.attempt_count;
     }
+    return rows;
 }
 
 enum status outbox_erase_record(struct txn *txn, const struct uuid *record)
@@ -284,7 +287,7 @@ enum status outbox_erase_record(struct txn *txn, const struct uuid *record)
         if (s == STATUS_NOT_FOUND) /* a gap */
             s = txn_fault(txn, STATUS_CORRUPT);
         for (unsigned i = 0; s == STATUS_OK && i < revision.event_count; i++)
-            outbox_erase_event(txn, revision.first_event + i);
+            (void)outbox_erase_event(txn, revision.first_event + i); /* all, however many */
     }
     return s == STATUS_OK ? txn_status(txn) : s;
 }

@@ -115,5 +115,5 @@ bool outbox_prune(struct txn *txn, int64_t before_ms, uint32_t rows_max);
  * pending of it ("record erased"). Before or after record_erase. STATUS_NOT_FOUND: no such record.
  */
 MUST_CHECK enum status outbox_erase_record(struct txn *txn, const struct uuid *record);
-/* The same for one event. Sticky faults only. */
-void outbox_erase_event(struct txn *txn, uint64_t sequence);
+/* The same for one event; how many deliveries and attempts were gone over. Sticky faults only. */
+uint32_t outbox_erase_event(struct txn *txn, uint64_t sequence);

@@ -30,10 +30,14 @@ static int64_t turn_ms(const struct retention *walk)
     return part < TURN_MS_MAX ? part : TURN_MS_MAX;
 }
 
-static enum status erase_events(struct txn *txn, const struct revision *revision)
+static enum status erase_events(struct txn *txn, const struct revision *revision,
+                                uint32_t *inout_work)
 {
-    for (unsigned i = 0; i < revision->event_count; i++)
-        outbox_erase_event(txn, revision->first_event + i);
+    for (unsigned i = 0; i < revision->event_count; i++) {
+        uint32_t rows = outbox_erase_event(txn, revision->first_event + i);
+
+        *inout_work -= rows < *inout_work ? rows : *inout_work;
+    }
     return txn_status(txn);
 }
 
@@ -51,12 +55,13 @@ static enum status erase(struct txn *txn, struct retention *walk, const struct u
         *inout_work -= RETENTION_ERASE_WEIGHT;
         s = record_revision(txn, record, walk->number, &revision);
         if (s == STATUS_OK)
-            s = erase_events(txn, &revision);
+            s = erase_events(txn, &revision, inout_work);
         if (s == STATUS_OK)
             s = record_erase_revision(txn, record, walk->number);
         if (s != STATUS_OK)
             return txn_fault(txn, s == STATUS_NOT_FOUND ? STATUS_CORRUPT : s); /* a gap */
-        walk->number--;
+        if (--walk->number == 0)
+            walk->erased++;
     }
     return STATUS_OK;
 }

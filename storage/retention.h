@@ -14,6 +14,7 @@
 struct retention {
     uint16_t type;
     int64_t keep_ms;
+    uint64_t erased; /* records, so far; the caller may begin anew */
     /* Private; zero at the start. */
     struct uuid after;       /* the last record that was passed; zero: none */
     uint32_t number;         /* revision of the next one that is to be erased next; 0: not begun */
@@ -23,8 +24,8 @@ struct retention {
     int64_t turned_at_ms;    /* when the walk went back to them last */
 };
 
-/* Work that a step of some milliseconds does: records looked at, and revisions erased, which weigh
- * RETENTION_ERASE_WEIGHT each. */
+/* Work that a step of some milliseconds does: records looked at, deliveries and attempts emptied,
+ * and revisions erased, which weigh RETENTION_ERASE_WEIGHT each. */
 #define RETENTION_ERASE_WEIGHT 8
 
 /* Go on from where the walk stands, for `work_max`; true: there is more to do at once. The walk

@@ -257,8 +257,8 @@ enum status tool_scan(struct tool *tool, enum status (*step)(void *, struct txn 
     progress_start(&progress, "reading");
     while (s == STATUS_OK) {
         s = scan_some(tool, step, context, pause, &rows);
-        if (output_waiting(tool->out) > 0)
-            progress_clear(&progress); /* both may be the same terminal */
+        if (output_waiting(tool->out) > 0 && isatty(STDOUT_FILENO))
+            progress_clear(&progress); /* both are the same terminal */
         enum status written = output_flush(tool->out);
         if (written != STATUS_OK)
             return written;
