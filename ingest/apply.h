@@ -20,8 +20,8 @@ void applier_free(struct applier *applier);
 /* After a transaction that was not committed: forget what was read in it. */
 void applier_forget(struct applier *applier);
 
-/* Was the request seen before? True: its answer, or that it differs, stands in the submission. A fault
- * sticks to the transaction. Any thread, with a transaction of its own. */
+/* Was the request seen before? True: its answer, or that it differs, stands in the submission. A
+ * fault sticks to the transaction. Any thread, with a transaction of its own. */
 bool replay_submission(struct submission *submission, struct txn *txn);
 
 /* May run again for the same submission after its transaction was given up. Faults stick to the
