@@ -202,40 +202,52 @@ static bool read_page_query(struct call *call, struct bytes query, const struct 
            read_time(call, query, "until", &page->until_ms);
 }
 
-static enum status put_page(struct call *call, const struct catalog_type *type,
-                            struct record_page *page, uint64_t limit, struct buf *out)
+/* `ret_cursor` is zero where the page is the last one. */
+static enum status put_records(struct call *call, const struct catalog_type *type, struct txn *txn,
+                               struct record_page *page, uint64_t limit, struct buf *out,
+                               struct uuid *ret_cursor)
 {
-    struct txn *txn = NULL;
-    enum status s = txn_read(call->loop->app->store, &txn);
-    if (s != STATUS_OK)
-        return s;
     struct revision revision;
     struct uuid last = {0};
     uint64_t count = 0;
-    bool has_more = false;
+    enum status s;
     while ((s = record_page_next(txn, page, &revision)) == STATUS_OK) {
         if (count == limit || out->len > READ_PAGE_BYTES) {
-            has_more = true;
-            break;
+            *ret_cursor = last;
+            return STATUS_OK;
         }
         if (count++ > 0)
             buf_put_char(out, ',');
         last = revision.record;
-        s = put_record(call->loop, type, &revision, out);
-        if (s != STATUS_OK)
-            break;
+        enum status put = put_record(call->loop, type, &revision, out);
+        if (put != STATUS_OK)
+            return put;
     }
+    if (s == STATUS_LIMIT) /* what follows is for the next request */
+        *ret_cursor = page->before;
+    return s == STATUS_LIMIT || s == STATUS_END ? STATUS_OK : s;
+}
+
+static enum status put_page(struct call *call, const struct catalog_type *type,
+                            struct record_page *page, uint64_t limit, struct buf *out)
+{
+    struct txn *txn = NULL;
+    struct uuid cursor = {0};
+    enum status s = txn_read(call->loop->app->store, &txn);
+    if (s != STATUS_OK)
+        return s;
+    s = put_records(call, type, txn, page, limit, out, &cursor);
     record_page_end(page);
     txn_abort(txn);
-    if (s != STATUS_OK && s != STATUS_END)
+    if (s != STATUS_OK)
         return s;
     buf_put_str(out, "],\"nextCursor\":");
-    if (has_more) {
-        buf_put_char(out, '"');
-        typeid_put(out, type->type->id_prefix, &last);
-        buf_put_char(out, '"');
-    } else {
+    if (uuid_is_zero(&cursor)) {
         buf_put_str(out, "null");
+    } else {
+        buf_put_char(out, '"');
+        typeid_put(out, type->type->id_prefix, &cursor);
+        buf_put_char(out, '"');
     }
     buf_put_char(out, '}');
     return out->status;
@@ -244,7 +256,7 @@ static enum status put_page(struct call *call, const struct catalog_type *type,
 void read_page(struct call *call, const struct http_request *request,
                const struct catalog_type *type)
 {
-    struct record_page page = {.type = type->number};
+    struct record_page page = {.type = type->number, .skip_max = READ_SKIP_MAX};
     uint64_t limit;
     if (!read_page_query(call, request->query, type, &page, &limit))
         return;

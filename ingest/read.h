@@ -2,7 +2,8 @@
  * read: GET of one record (any revision) and of pages, newest first.
  *
  * Each takes one short read transaction on the loop; a page has at most READ_PAGE_MAX records and
- * READ_PAGE_BYTES, so that it never holds a loop for long.
+ * READ_PAGE_BYTES, and passes over READ_SKIP_MAX, so that it never holds a loop for long. It may be
+ * short, or empty, and have a next one.
  */
 #pragma once
 
@@ -11,6 +12,7 @@
 #define READ_PAGE_DEFAULT 50
 #define READ_PAGE_MAX 500
 #define READ_PAGE_BYTES (4u << 20)
+#define READ_SKIP_MAX 20000 /* deleted and erased records; some milliseconds */
 
 void read_record(struct call *call, const struct http_request *request, const struct route *route,
                  const struct catalog_type *type);

@@ -342,7 +342,7 @@ enum status record_page_next(struct txn *txn, struct record_page *page,
         it = page->iterator = calloc(1, sizeof(*it));
     if (it == NULL)
         return txn_fault(txn, STATUS_NO_MEMORY);
-    do {
+    for (;;) {
         struct uuid record;
 
         s = page_move(txn, page, it, &record);
@@ -352,8 +352,13 @@ enum status record_page_next(struct txn *txn, struct record_page *page,
         s = page_current(txn, it, &record, ret_revision);
         if (s == STATUS_OK && ret_revision->type != page->type)
             s = txn_fault(txn, STATUS_CORRUPT);
-    } while (s == STATUS_OK && !record_is_live(ret_revision) && !page->has_deleted);
-    return s;
+        if (s != STATUS_OK || page->has_deleted || record_is_live(ret_revision))
+            return s;
+        if (page->skip_max > 0 && ++page->skipped > page->skip_max) {
+            page->skipped = 0;
+            return STATUS_LIMIT;
+        }
+    }
 }
 
 void record_page_end(struct record_page *page)

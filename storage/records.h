@@ -52,9 +52,12 @@ struct record_page {
     int64_t until_ms;   /* created before; 0: all */
     struct uuid before; /* continue before this record; zero: from the newest */
     bool has_deleted;   /* include deleted and erased records */
+    uint32_t skip_max;  /* pass over so many of those in all, then STATUS_LIMIT; 0: any */
+    uint32_t skipped;   /* private */
     void *iterator;     /* private; record_page_end frees */
 };
-/* STATUS_END after the last one. The views live until the next call. */
+/* STATUS_END after the last one. STATUS_LIMIT: see skip_max; `before` tells how far it came, and
+ * the next call goes on. The views live until the next call. */
 MUST_CHECK enum status record_page_next(struct txn *txn, struct record_page *page,
                                         struct revision *ret_revision);
 void record_page_end(struct record_page *page);

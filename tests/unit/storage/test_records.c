@@ -293,6 +293,32 @@ static void a_page_goes_on_where_the_last_one_ended(void **state)
     }
 }
 
+static void a_page_that_passes_over_too_many_says_how_far_it_came(void **state)
+{
+    struct fixture *f = *state;
+    struct txn *txn = fixture_write(f);
+    struct uuid oldest = put_first(txn, WO, "WO-0", "{}"), id = oldest;
+    struct record_page page = {.type = WO, .skip_max = 10};
+    struct revision revision;
+    unsigned calls = 1;
+
+    for (unsigned i = 0; i < 35; i++) {
+        id = put_first(txn, WO, "WO-1", "{}");
+        put_next(txn, &id, ACTION_DELETED, "WO-1", NULL);
+    }
+    fixture_commit(txn);
+    txn = fixture_read(f);
+    for (; record_page_next(txn, &page, &revision) == STATUS_LIMIT; calls++) {
+        record_page_end(&page);
+        page = (struct record_page){.type = WO, .skip_max = 10, .before = page.before};
+    }
+    assert_int_equal(calls, 4);
+    assert_int_equal(uuid_compare(&revision.record, &oldest), 0);
+    assert_int_equal(record_page_next(txn, &page, &revision), STATUS_END);
+    record_page_end(&page);
+    txn_abort(txn);
+}
+
 static void a_page_keeps_to_its_times(void **state)
 {
     struct fixture *f = *state;
@@ -435,6 +461,7 @@ int main(void)
         STORE_TEST(keys_of_any_length_are_told_apart),
         STORE_TEST(a_page_has_each_live_record_once_newest_first),
         STORE_TEST(a_page_goes_on_where_the_last_one_ended),
+        STORE_TEST(a_page_that_passes_over_too_many_says_how_far_it_came),
         STORE_TEST(a_page_keeps_to_its_times),
         STORE_TEST(erased_content_is_gone_and_the_record_is_not),
         STORE_TEST(erasing_nothing_is_not_found),
