@@ -21,25 +21,15 @@ static const struct column DELIVERY_COLUMNS[] = {
     {"event", "EVENT", COLUMN_TEXT},
     {"eventId", NULL, COLUMN_TEXT},
     {"sequence", NULL, COLUMN_NUMBER},
-    {"endpoint", "ENDPOINT", COLUMN_TEXT},
-    {"record", NULL, COLUMN_TEXT},
+    {"createdAt", "CREATED", COLUMN_TEXT},
     {"attempts", "ATTEMPTS", COLUMN_NUMBER},
     {"lastStatus", "LAST", COLUMN_NUMBER},
-    {"createdAt", "CREATED", COLUMN_TEXT},
+    {"lastError", "LAST ERROR", COLUMN_TEXT},
+    {"endpoint", "ENDPOINT", COLUMN_TEXT},
+    {"record", NULL, COLUMN_TEXT},
     {"nextAttemptAt", "NEXT ATTEMPT", COLUMN_TEXT},
     {"finishedAt", NULL, COLUMN_TEXT},
-    {0},
-};
-
-static const struct column ATTEMPT_COLUMNS[] = {
-    {"number", "ATTEMPT", COLUMN_NUMBER},
-    {"at", "TIME", COLUMN_TEXT},
-    {"durationMs", "MS", COLUMN_NUMBER},
-    {"status", "STATUS", COLUMN_NUMBER},
-    {"error", "ERROR", COLUMN_TEXT},
-    {"url", "URL", COLUMN_TEXT},
-    {"address", NULL, COLUMN_TEXT},
-    {"responseBody", "RESPONSE", COLUMN_TEXT},
+    {"reason", NULL, COLUMN_TEXT},
     {0},
 };
 
@@ -65,6 +55,22 @@ static void put_status_number(struct output *out, const char *name, uint16_t sta
         output_null(out, name);
 }
 
+/* Of the last attempt, or why there was none. */
+static void put_last_error(struct txn *txn, const struct delivery *delivery, struct output *out)
+{
+    struct attempt attempt;
+    struct bytes error = bytes_of_str(delivery->reason);
+    bool has_failed =
+        delivery->state != DELIVERY_DELIVERED && !error.len && delivery->attempt_count &&
+        attempt_at(txn, &delivery->id, delivery->attempt_count, &attempt) == STATUS_OK;
+    if (has_failed)
+        error = attempt.error;
+    if (error.len)
+        output_text(out, "lastError", error);
+    else
+        output_null(out, "lastError");
+}
+
 /* `event` is NULL where its row is damaged. */
 static void put_delivery(struct txn *txn, const struct delivery *delivery,
                          const struct event *event, bool is_whole, struct output *out)
@@ -86,6 +92,7 @@ static void put_delivery(struct txn *txn, const struct delivery *delivery,
     output_str(out, "record", *record ? record : NULL);
     output_number(out, is_whole ? "attemptCount" : "attempts", delivery->attempt_count);
     put_status_number(out, "lastStatus", delivery->last_status);
+    put_last_error(txn, delivery, out);
     output_time(out, "createdAt", delivery->created_ms);
     output_time(out, "nextAttemptAt", delivery->state == DELIVERY_PENDING ? delivery->due_ms : 0);
     output_time(out, "finishedAt", delivery->finished_ms);
@@ -139,7 +146,7 @@ static enum status endpoint_step(void *context, struct txn *txn)
     const char *id = args_text(walk->args, "endpoint");
     if (!endpoint)
         return STATUS_NO_MEMORY;
-    enum status s = find_endpoint(txn, id, endpoint, &walk->err);
+    enum status s = find_any_endpoint(txn, id, endpoint, &walk->err);
     if (s == STATUS_OK)
         walk->endpoint = endpoint->number;
     return s;
@@ -208,7 +215,7 @@ static enum status put_attempts(struct txn *txn, const struct delivery *delivery
                                 struct output *out)
 {
     struct attempt attempt;
-    output_list_begin(out, "attempts", ATTEMPT_COLUMNS, "no attempt yet");
+    output_list_begin(out, "attempts", NULL, NULL);
     for (uint16_t i = 1; i && i <= delivery->attempt_count; i++) {
         enum status s = attempt_at(txn, &delivery->id, i, &attempt);
         if (status_is_fault(s))

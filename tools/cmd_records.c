@@ -98,7 +98,7 @@ static int check_conditions(const struct args *args)
         if (!equals || equals == value->text)
             return complain_usage(args,
                                   "--where: \"%s\" is not MEMBER=VALUE, such as "
-                                  "status=completed",
+                                  "status=completed or /address/city=Berlin",
                                   value->text);
     }
     return DONE;

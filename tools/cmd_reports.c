@@ -31,7 +31,7 @@ static void put_report(struct output *out, const struct report *report)
     unsigned minute = report->at_minute;
     typeid_format(REPORT_ID_PREFIX, &report->id, id);
     if (report->every == REPORT_HOURLY)
-        snprintf(at, sizeof(at), "--:%02u", minute % 60);
+        snprintf(at, sizeof(at), ":%02u", minute % 60);
     else
         snprintf(at, sizeof(at), "%02u:%02u", minute / 60 % 24, minute % 60);
     output_item_begin(out);

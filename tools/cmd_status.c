@@ -17,12 +17,14 @@
 #include <sys/statvfs.h>
 
 #define FAILING_MAX 100
+#define FAILING_LOOKS 16 /* at an endpoint's deliveries, for its last error */
 
 struct failing {
     char id[TYPEID_TEXT_BYTES];
     char state[16];
     char url[ENDPOINT_URL_MAX + 1];
     char reason[128];
+    char last_error[256];
     int64_t since_ms;
     uint64_t pending;
 };
@@ -78,6 +80,25 @@ static enum status read_keys(struct status_facts *facts, struct txn *txn)
     return s == STATUS_END ? STATUS_OK : s;
 }
 
+/* Of what waits longest for its turn and was tried. */
+static void read_last_error(struct txn *txn, uint32_t endpoint, char *out, size_t out_bytes)
+{
+    struct delivery delivery, after = {0};
+    struct attempt attempt;
+    for (int i = 0; i < FAILING_LOOKS; i++) {
+        if (outbox_due_next(txn, endpoint, INT64_MAX, &after, &delivery) != STATUS_OK)
+            return;
+        if (!delivery.attempt_count ||
+            attempt_at(txn, &delivery.id, delivery.attempt_count, &attempt) != STATUS_OK)
+            continue;
+        if (attempt.error.len)
+            snprintf(out, out_bytes, "%.*s", BYTES_ARG(attempt.error));
+        else
+            snprintf(out, out_bytes, "HTTP status %u", attempt.http_status);
+        return;
+    }
+}
+
 static void note_failing(struct status_facts *facts, struct txn *txn)
 {
     const struct endpoint *endpoint = &facts->endpoint;
@@ -91,6 +112,7 @@ static void note_failing(struct status_facts *facts, struct txn *txn)
     snprintf(failing->reason, sizeof(failing->reason), "%s", endpoint->disabled_reason);
     failing->since_ms = endpoint->failing_since_ms;
     failing->pending = outbox_pending_count(txn, endpoint->number);
+    read_last_error(txn, endpoint->number, failing->last_error, sizeof(failing->last_error));
 }
 
 static enum status read_endpoints(struct status_facts *facts, struct txn *txn)
@@ -134,26 +156,32 @@ static enum status facts_step(void *context, struct txn *txn)
 
 /* ---- printing ---- */
 
+static void put_urls(struct output *out, const char *name, const struct server_urls *urls)
+{
+    output_texts(out, name, urls->texts[0], sizeof(urls->texts[0]), urls->count);
+}
+
 static void put_server(struct tool *tool)
 {
     struct server server;
     struct output *out = tool->out;
     server_read(tool->data, &server);
-    /* The file stays behind after a kill -9, and a process id says nothing from another container:
-     * what counts is whether somebody answers. */
+    /* The lock is held from start to end; in between, what counts is whether it answers. */
     struct settings settings = {.data = (char *)(uintptr_t)tool->data};
-    bool is_answering = server.pid && run_file_health(&settings, NULL) == STATUS_OK;
+    bool is_answering =
+        server.is_running && server.pid && run_file_health(&settings, NULL) == STATUS_OK;
     output_str(out, "server",
                is_answering        ? "running"
                : server.is_running ? "not ready"
+               : server.pid        ? "stopped (not cleanly)"
                                    : "stopped");
     if (!server.pid)
         return;
     output_str(out, "version", server.version);
     output_number(out, "pid", server.pid);
-    output_str(out, "listen", server.listen);
-    if (server.cleartext[0])
-        output_str(out, "cleartext", server.cleartext);
+    put_urls(out, "listen", &server.listen);
+    if (server.cleartext.count)
+        put_urls(out, "cleartext", &server.cleartext);
     output_str(out, "admin", server.admin);
 }
 
@@ -188,21 +216,22 @@ static void put_oldest(struct tool *tool, const struct status_facts *facts)
     if (!facts->has_oldest) {
         output_null(tool->out, "oldestPending");
         output_null(tool->out, "oldestPendingSince");
+        output_null(tool->out, "oldestPendingSeconds");
         return;
     }
     typeid_format(DELIVERY_ID_PREFIX, &facts->oldest.id, id);
     output_str(tool->out, "oldestPending", id);
-    output_time(tool->out, "oldestPendingSince", uuid_time_ms(&facts->oldest.place));
+    int64_t since_ms = uuid_time_ms(&facts->oldest.place);
+    output_time(tool->out, "oldestPendingSince", since_ms);
+    output_number(tool->out, "oldestPendingSeconds",
+                  since_ms < facts->now_ms ? (facts->now_ms - since_ms) / SECOND_MS : 0);
 }
 
 static const struct column FAILING_COLUMNS[] = {
-    {"id", "ENDPOINT", COLUMN_TEXT},
-    {"state", "STATE", COLUMN_STATE},
-    {"pending", "PENDING", COLUMN_NUMBER},
-    {"failingSince", "FAILING SINCE", COLUMN_TEXT},
-    {"url", "URL", COLUMN_TEXT},
-    {"reason", "REASON", COLUMN_TEXT},
-    {0},
+    {"id", "ENDPOINT", COLUMN_TEXT},          {"state", "STATE", COLUMN_STATE},
+    {"pending", "PENDING", COLUMN_NUMBER},    {"failingSince", "FAILING SINCE", COLUMN_TEXT},
+    {"lastError", "LAST ERROR", COLUMN_TEXT}, {"url", "URL", COLUMN_TEXT},
+    {"reason", "REASON", COLUMN_TEXT},        {0},
 };
 
 static void put_failing(struct output *out, const struct status_facts *facts)
@@ -215,6 +244,7 @@ static void put_failing(struct output *out, const struct status_facts *facts)
         output_str(out, "state", failing->state);
         output_number(out, "pending", (int64_t)failing->pending);
         output_time(out, "failingSince", failing->since_ms);
+        output_str(out, "lastError", failing->last_error[0] ? failing->last_error : NULL);
         output_str(out, "url", failing->url);
         output_str(out, "reason", failing->reason[0] ? failing->reason : NULL);
         output_item_end(out);

@@ -20,7 +20,8 @@ void grid_begin(struct grid *grid, const struct column *columns);
 void grid_row(struct grid *grid);
 /* Set the cell of that name in the last row; names without a column are left out. */
 void grid_cell(struct grid *grid, const char *name, struct bytes visible);
-/* Append the aligned table. Columns are cut with "…" to fit the terminal, the widest first. */
+/* Append the aligned table. To fit the terminal times are shortened, long texts cut with "…" and
+ * later columns left out and named below; ids and times are never cut. */
 void grid_put(struct grid *grid, struct output_terminal terminal, struct buf *out);
 void grid_fini(struct grid *grid);
 

@@ -397,11 +397,12 @@ void output_list_begin(struct output *out, const char *name, const struct column
     } else {
         if (name) {
             put_members(out);
-            buf_put_str(&out->ready, "\n");
+            buf_put_str(&out->ready, columns ? "\n" : "");
         }
         out->columns = columns;
         out->nothing = nothing;
-        grid_begin(&out->grid, columns);
+        if (columns)
+            grid_begin(&out->grid, columns);
         if (out->format == OUTPUT_CSV)
             put_csv_head(out);
     }
@@ -439,6 +440,9 @@ void output_item_begin(struct output *out)
     push(out, false);
     if (is_json(out))
         buf_put_char(&out->ready, '{');
+    bool is_block = out->format == OUTPUT_TABLE && out->depth > 1 && !out->columns;
+    if (is_block)
+        buf_put_char(&out->ready, '\n');
 }
 
 static void end_plain_item(struct output *out)

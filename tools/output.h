@@ -43,7 +43,8 @@ enum output_format output_format_of(const struct output *out);
 bool output_has_colour(const struct output *out);
 
 /* `columns` ends with a NULL name and lives until the end. `nothing` is said on standard error when
- * a table has no rows. Within an item a list becomes its member `name`, else `name` is NULL. */
+ * a table has no rows. Within an item a list becomes its member `name`, else `name` is NULL; there
+ * `columns` may be NULL: a table shows each element as lines, whole, after an empty one. */
 void output_list_begin(struct output *out, const char *name, const struct column *columns,
                        const char *nothing);
 void output_list_end(struct output *out);

@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-#define FIXED_COLUMNS 8
+#define FIXED_COLUMNS 9
 
 void record_view_fini(struct record_view *view)
 {
@@ -20,8 +20,8 @@ void record_view_fini(struct record_view *view)
 
 static bool is_fixed(const char *name)
 {
-    static const char *const NAMES[] = {"id",     "type",       "key",     "revision",
-                                        "action", "receivedAt", "deleted", "data"};
+    static const char *const NAMES[] = {"id",         "type",    "key",    "revision", "action",
+                                        "receivedAt", "deleted", "erased", "data"};
     for (size_t i = 0; i < sizeof(NAMES) / sizeof(*NAMES); i++) {
         if (!strcmp(NAMES[i], name))
             return true;
@@ -47,6 +47,7 @@ struct column *record_view_columns(const struct record_type *type)
     columns[count++] = column_of("action", own ? NULL : "ACTION", COLUMN_STATE);
     columns[count++] = column_of("receivedAt", "RECEIVED", COLUMN_TEXT);
     columns[count++] = column_of("deleted", NULL, COLUMN_TEXT);
+    columns[count++] = column_of("erased", NULL, COLUMN_TEXT);
     for (size_t i = 0; i < own; i++) {
         if (!is_fixed(type->columns[i]))
             columns[count++] = column_of(type->columns[i], type->columns[i], COLUMN_TEXT);

@@ -9,8 +9,9 @@
 #include "ingest/deliver/address_guard.h"
 
 #include <errno.h>
-#include <signal.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 
 #define SERVER_FILE_BYTES_MAX (64 * 1024)
 
@@ -20,16 +21,17 @@ static void read_text(const struct json_doc *doc, uint32_t node, char *out, size
     if (node == JSON_NONE || json_kind_of(doc, node) != JSON_STRING)
         return;
     struct bytes text = json_string(doc, node, &scratch);
-    size_t used = strlen(out);
-    snprintf(out + used, out_bytes - used, "%s%.*s", used ? ", " : "", BYTES_ARG(text));
+    snprintf(out, out_bytes, "%.*s", BYTES_ARG(text));
 }
 
-static void read_texts(const struct json_doc *doc, uint32_t node, char *out, size_t out_bytes)
+static void read_urls(const struct json_doc *doc, uint32_t node, struct server_urls *urls)
 {
     if (node == JSON_NONE || json_kind_of(doc, node) != JSON_ARRAY)
         return;
-    for (uint32_t i = json_first(doc, node); i != JSON_NONE; i = json_after(doc, node, i))
-        read_text(doc, i, out, out_bytes);
+    for (uint32_t i = json_first(doc, node); i != JSON_NONE; i = json_after(doc, node, i)) {
+        if (urls->count < SERVER_URLS_MAX)
+            read_text(doc, i, urls->texts[urls->count++], sizeof(urls->texts[0]));
+    }
 }
 
 static void allow(struct server *server, struct bytes text)
@@ -52,9 +54,14 @@ static void read_allowed(const struct json_doc *doc, struct server *server)
     }
 }
 
-static bool is_alive(int64_t pid)
+/* The lock goes with its holder, however that ended; a process id says nothing about another
+ * container, and is given again. */
+static bool is_locked(const char *data)
 {
-    return pid > 0 && pid <= INT32_MAX && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
+    CLEANUP(buf_fini) struct buf path = {0};
+    buf_printf(&path, "%s/posternd.lock", data);
+    CLEANUP(closep) int fd = open(buf_str(&path), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
 static void read_doc(const struct json_doc *doc, struct server *server)
@@ -64,11 +71,11 @@ static void read_doc(const struct json_doc *doc, struct server *server)
     if (pid != JSON_NONE && json_kind_of(doc, pid) == JSON_NUMBER &&
         decimal_to_u64(json_raw(doc, pid), &number) && number <= INT32_MAX)
         server->pid = (int64_t)number;
-    server->is_running = is_alive(server->pid);
     read_text(doc, json_member(doc, 0, "version"), server->version, sizeof(server->version));
     read_text(doc, json_member(doc, 0, "admin"), server->admin, sizeof(server->admin));
-    read_texts(doc, json_member(doc, 0, "listen"), server->listen, sizeof(server->listen));
-    read_texts(doc, json_member(doc, 0, "cleartext"), server->cleartext, sizeof(server->cleartext));
+    read_text(doc, json_member(doc, 0, "schemas"), server->schemas, sizeof(server->schemas));
+    read_urls(doc, json_member(doc, 0, "listen"), &server->listen);
+    read_urls(doc, json_member(doc, 0, "cleartext"), &server->cleartext);
     read_allowed(doc, server);
 }
 
@@ -82,6 +89,7 @@ void server_read(const char *data, struct server *ret_server)
     if (json_read_file(buf_str(&path), SERVER_FILE_BYTES_MAX, &text, &doc, NULL) == STATUS_OK)
         read_doc(&doc, ret_server);
     json_doc_fini(&doc);
+    ret_server->is_running = is_locked(data);
 }
 
 static void add_environment(struct server *server)

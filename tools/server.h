@@ -8,11 +8,20 @@
 
 #define SERVER_CIDRS_MAX 128
 
+#define SERVER_URLS_MAX 16
+
+struct server_urls {
+    char texts[SERVER_URLS_MAX][128];
+    size_t count;
+};
+
 struct server {
-    bool is_running; /* its process is there */
-    int64_t pid;
+    bool is_running; /* somebody holds the data directory's lock */
+    int64_t pid;     /* 0: it said nothing, or ended cleanly */
     char version[32];
-    char listen[256], cleartext[256], admin[256]; /* URLs, separated by ", "; "" for none */
+    struct server_urls listen, cleartext;
+    char admin[256];
+    char schemas[1024]; /* the folder it reads; "" where it does not say */
     bool is_http_allowed;
     struct cidr allow[SERVER_CIDRS_MAX];
     size_t allow_count;

@@ -12,8 +12,10 @@
 #include "ingest/settings.h"
 #include "storage/journal.h"
 #include "tools/progress.h"
+#include "tools/server.h"
 #include "tools/text.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <pwd.h>
 #include <stdarg.h>
@@ -106,13 +108,36 @@ void tool_hand_over(const char *data)
     }
 }
 
-/* A store before the server's first start: opened as the server would, and closed again. */
+/* Is this folder a data directory, or one to be: empty, or with nothing but a server's files? */
+static bool is_data_directory(const char *data)
+{
+    static const char *const OURS[] = {".",          "..",         "store",         "posternd.lock",
+                                       "master.key", "lost+found", "posternd.json", "tls"};
+    bool is_ours = true;
+    DIR *dir = opendir(data);
+    const struct dirent *entry;
+    while (dir && is_ours && (entry = readdir(dir))) {
+        is_ours = false;
+        for (size_t i = 0; i < sizeof(OURS) / sizeof(*OURS); i++)
+            is_ours |= !strcmp(entry->d_name, OURS[i]);
+    }
+    if (dir)
+        closedir(dir);
+    return dir && is_ours;
+}
+
+/* A store before the server's first start: opened as the server would, and closed again. A mistyped
+ * --data must not make a second one. */
 static int make_store(struct tool *tool)
 {
     struct err err = {0};
     struct store *store = NULL;
-    if (mkdir(tool->data, 0750) != 0 && errno != EEXIST)
-        return complain("%s: %s", tool->data, strerror(errno));
+    if (access(tool->data, F_OK) != 0 && errno == ENOENT)
+        return complain("no such directory: %s: start posternd once, or mkdir it", tool->data);
+    if (!is_data_directory(tool->data))
+        return complain("no store in %s, and it has other files: a new store is made in an empty "
+                        "directory only",
+                        tool->data);
     enum status s =
         store_open(&(struct store_options){.dir = tool->data, .mode = STORE_SERVE}, &store, &err);
     store_close(store);
@@ -172,6 +197,10 @@ enum status tool_types(struct tool *tool, struct err *err)
         return STATUS_OK;
     if (tool->schemas)
         return record_types_load(tool->schemas, &tool->types, err);
+    struct server server;
+    server_read(tool->data, &server);
+    if (server.schemas[0] && access(server.schemas, R_OK | X_OK) == 0)
+        return record_types_load(server.schemas, &tool->types, err);
     CLEANUP(freep) char *installed = settings_schemas_installed();
     return installed ? record_types_load(installed, &tool->types, err) : STATUS_NO_MEMORY;
 }

@@ -17,7 +17,7 @@
 
 struct tool {
     const char *data;    /* the data directory */
-    const char *schemas; /* as given; NULL: the installed ones */
+    const char *schemas; /* as given; NULL: the running server's, else the installed ones */
     int64_t now_ms;      /* when the command began */
     struct output *out;
     struct store *store;        /* opened by tool_store */

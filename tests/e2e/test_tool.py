@@ -213,12 +213,22 @@ def test_a_key_given_for_an_id_is_not_repeated(shared_server):
 
 def test_a_store_can_be_prepared_before_the_first_start(make_server):
     server = make_server(start=False)
-    server.folder.mkdir()
+    server.data.mkdir(parents=True)
     made = server.tool_json("keys", "create", "--label", "early", "--scope", "*:read")
     endpoint = server.tool_json("endpoints", "create", "--url", "https://example.com/")
     server.start()
     assert status_with(server, made["key"]) == 200
     assert [one["id"] for one in server.tool_json("endpoints", "list")] == [endpoint["id"]]
+
+
+def test_a_mistyped_data_directory_makes_no_second_store(tmp_path):
+    done = run("--data", tmp_path / "typo", "keys", "create", "--label", "x")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no such directory" in done.stderr and not (tmp_path / "typo").exists()
+    (tmp_path / "notes.txt").write_text("mine")
+    done = run("--data", tmp_path, "keys", "create", "--label", "x")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["notes.txt"]
 
 
 # Records.
@@ -246,7 +256,9 @@ def test_every_revision_is_in_the_history(shared_server, writer):
     assert first["data"]["title"] == "Order T-HIST"
     assert shared_server.tool("records", "get", made["id"], "--revision", 9,
                               check=False).returncode == 1
-    assert shared_server.tool("records", "get", "T-HIST", check=False).returncode == 1
+    by_key = shared_server.tool_json("records", "get", "T-HIST")
+    assert (by_key["id"], by_key["deleted"]) == (made["id"], True)
+    assert len(shared_server.tool_json("events", "list", "--record", "T-HIST")) >= 3
 
 
 def test_a_key_of_several_types_is_told_apart_by_type(shared_server, writer):
@@ -682,8 +694,44 @@ def test_status_tells_what_there_is(delivering):
     assert said["diskFreeBytes"] > 0
     server.tool("endpoints", "disable", endpoint["id"])
     assert server.tool_json("status")["failingEndpoints"][0]["id"] == endpoint["id"]
+    assert (said["listen"], said["oldestPendingSeconds"]) == (server.addresses["listen"], None)
     server.stop()
     assert server.tool_json("status")["server"] == "stopped"
+
+
+def test_status_tells_a_crash_from_a_stop(make_server):
+    server = make_server()
+    server.kill()
+    assert server.tool_json("status")["server"] == "stopped (not cleanly)"
+
+
+def test_deliveries_and_status_tell_the_last_error(make_server):
+    server = make_server()
+    endpoint = server.create_endpoint("http://127.0.0.1:1/nobody")
+    server.post("vendor", {"vendorNumber": "E-1", "name": "x"}, server.create_key("*:write"))
+
+    def listed():
+        return server.tool_json("deliveries", "list", "--endpoint", endpoint["id"])
+    wait_until(lambda: listed() and listed()[0]["attempts"] > 0, "an attempt was made")
+    error = listed()[0]["lastError"]
+    assert error and listed()[0]["status"] == "pending"
+    said = server.tool_json("status")
+    assert said["failingEndpoints"][0]["lastError"] == error
+    assert said["oldestPendingSeconds"] >= 0
+    shown = server.tool("deliveries", "show", listed()[0]["id"]).stdout
+    assert error in shown and "http://127.0.0.1:1/nobody" in shown
+    server.tool("endpoints", "delete", endpoint["id"])
+    assert listed()[0]["lastError"] == "endpoint deleted"
+
+
+def test_a_servers_own_schemas_folder_is_found(make_server, tmp_path):
+    for file in SCHEMAS.glob("*.json"):
+        (tmp_path / file.name).write_text(file.read_text())
+    more = json.loads((SCHEMAS / "vendor.schema.json").read_text().replace("vendor", "carrier"))
+    more["x-postern"].update(type="carrier", idPrefix="car")
+    (tmp_path / "carrier.schema.json").write_text(json.dumps(more))
+    server = make_server(schemas=tmp_path)
+    assert "carrier" in [one["type"] for one in server.tool_json("schemas", "list")]
 
 
 # The store.

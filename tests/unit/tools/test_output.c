@@ -126,6 +126,55 @@ static void a_terminal_gets_colours_and_its_width(void **state)
                    "a   a rat…      1  \033[31mfailed\033[0m\n");
 }
 
+static void put_wide(size_t width)
+{
+    static const struct column WIDE[] = {
+        {"id", "ID", COLUMN_TEXT},
+        {"at", "TIME", COLUMN_TEXT},
+        {"state", "STATE", COLUMN_STATE},
+        {"name", "NAME", COLUMN_TEXT},
+        {"other", "OTHER", COLUMN_TEXT},
+        {"n", "N", COLUMN_NUMBER},
+        {0},
+    };
+    begin_on(OUTPUT_TABLE, (struct output_terminal){.width = width});
+    output_list_begin(out, NULL, WIDE, NULL);
+    output_item_begin(out);
+    output_str(out, "id", "dlv_01jd0000000000000000000000");
+    output_time(out, "at", INT64_C(1763643600000));
+    output_str(out, "state", "failed");
+    output_str(out, "name", "a text of no more than thirty!");
+    output_str(out, "other", "ep_01jd0000000000000000000000");
+    output_number(out, "n", 7);
+    output_item_end(out);
+    output_list_end(out);
+}
+
+static void ids_are_whole_and_times_short_on_a_narrow_terminal(void **state)
+{
+    (void)state;
+    put_wide(130);
+    assert_written("ID                              TIME                  STATE   NAME             "
+                   "               OTHER                          N\n"
+                   "dlv_01jd0000000000000000000000  2025-11-20T13:00:00Z  failed  a text of no more"
+                   " than thirty!  ep_01jd0000000000000000000000  7\n");
+    put_wide(115);
+    assert_written("ID                              TIME            STATE   NAME                   "
+                   "    OTHER                          N\n"
+                   "dlv_01jd0000000000000000000000  11-20 13:00:00  failed  a text of no more than "
+                   "t…  ep_01jd0000000000000000000000  7\n");
+}
+
+static void later_columns_are_left_out_and_named_before_ids_are_cut(void **state)
+{
+    (void)state;
+    put_wide(80);
+    assert_written("ID                              TIME            STATE   NAME\n"
+                   "dlv_01jd0000000000000000000000  11-20 13:00:00  failed  a text of no more than "
+                   "…\n"
+                   "(no room for: OTHER, N)\n");
+}
+
 static void csv_cells_are_quoted_where_they_must_be(void **state)
 {
     (void)state;
@@ -281,6 +330,8 @@ int main(void)
         cmocka_unit_test(csv_has_a_header_and_every_column),
         cmocka_unit_test(a_table_is_aligned_by_columns_on_screen),
         cmocka_unit_test(a_terminal_gets_colours_and_its_width),
+        cmocka_unit_test(ids_are_whole_and_times_short_on_a_narrow_terminal),
+        cmocka_unit_test(later_columns_are_left_out_and_named_before_ids_are_cut),
         cmocka_unit_test(csv_cells_are_quoted_where_they_must_be),
         cmocka_unit_test(csv_formulas_are_defused_and_numbers_are_not),
         cmocka_unit_test(a_cell_cannot_drive_the_terminal),
