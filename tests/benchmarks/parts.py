@@ -82,9 +82,7 @@ class Bench:
               f"{self.records():,} in the store\n{HEADINGS}")
         baselines = self.baselines()
         for case in QUICK_CASES if self.options.quick else CASES:
-            # PostgreSQL has no HTTP of its own: once per number of clients, and none has 1,024 sessions.
-            who = [server for server in baselines if server.name != "postgres" or
-                   case.protocol == "h2 TLS" and case.connections * case.streams <= 256]
+            who = [server for server in baselines if server.takes(case)]
             results = {server: [] for server in [*who, self.postern]}
             for _ in range(self.options.rounds):
                 for server, found in results.items():

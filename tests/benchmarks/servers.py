@@ -62,6 +62,9 @@ class Process:
                                         stderr=(folder / "errors").open("a"), text=True,
                                         start_new_session=True, **more)
 
+    def takes(self, case):
+        return True
+
     def pids(self):
         found, wanted = [], [self.process.pid]
         while wanted:
@@ -222,6 +225,9 @@ class Node(Process):
                          stdout=subprocess.PIPE, cwd=packages)
         self.tls, self.clear = self.addresses()
 
+    def takes(self, case):
+        return case.protocol != "h2 clear"  # its HTTP/2 is for TLS alone
+
 
 class Postgres(Process):
     """Debian's PostgreSQL with its own settings, on a Unix socket; pgbench is its generator."""
@@ -256,6 +262,10 @@ class Postgres(Process):
         # In base64, because pgbench takes a colon for the beginning of a variable.
         body = base64.b64encode(BODY.read_bytes().strip()).decode()
         self.script.write_text((HERE / "postgres_record.sql").read_text().replace("@BODY@", body))
+
+    def takes(self, case):
+        """It speaks no HTTP, so once per number of clients is enough; and nobody has 1,024 sessions."""
+        return case.protocol == "h2 TLS" and case.connections * case.streams <= 256
 
     def send(self, to, seconds, *more, lines=1):
         clients = to
