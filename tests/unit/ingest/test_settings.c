@@ -17,7 +17,7 @@
 
 /* The sources of one reading; each list ends with NULL. */
 struct input {
-    const char *flags[16];
+    const char *flags[24];
     const char *environment[16];
     const char *file; /* content; NULL: no file */
 };
@@ -47,7 +47,7 @@ static void config_file_write(const char *content)
 
 static enum status read_input(const struct input *input, struct settings *settings, struct err *err)
 {
-    char *argv[24] = {(char *)"posternd"};
+    char *argv[32] = {(char *)"posternd"};
     char **environment = (char **)input->environment;
     int argc = 1;
 
