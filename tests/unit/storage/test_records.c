@@ -449,10 +449,38 @@ static void a_fault_at_any_place_leaves_the_records_as_they_were(void **state)
     txn_abort(txn);
 }
 
+/* A mistyped prefix may be mended until an id with it was given out. */
+static void a_types_prefix_changes_only_while_it_has_no_records(void **state)
+{
+    struct fixture *f = *state;
+    struct txn *txn = fixture_write(f);
+    struct type_row first, again;
+
+    assert_int_equal(type_register(txn, "vendor", "vne", &first), STATUS_OK);
+    assert_int_equal(type_register(txn, "vendor", "ven", &again), STATUS_OK);
+    assert_int_equal(again.number, first.number);
+    assert_string_equal(again.id_prefix, "ven");
+    assert_int_equal(type_find(txn, K("vendor"), &again), STATUS_OK);
+    assert_string_equal(again.id_prefix, "ven");
+    record_put(txn,
+               &(struct revision){.record = txn_uuid(txn),
+                                  .number = 1,
+                                  .type = first.number,
+                                  .action = ACTION_CREATED,
+                                  .received_ms = txn_now_ms(txn),
+                                  .key = K("V-1"),
+                                  .body = K("{}")},
+               (struct bytes){0});
+    assert_int_equal(type_register(txn, "vendor", "other", &again), STATUS_MISMATCH);
+    assert_int_equal(type_register(txn, "vendor", "ven", &again), STATUS_OK);
+    txn_abort(txn);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORE_TEST(a_record_comes_back_as_it_was_put),
+        STORE_TEST(a_types_prefix_changes_only_while_it_has_no_records),
         STORE_TEST(what_is_not_there_is_not_found),
         STORE_TEST(each_revision_stays),
         STORE_TEST(a_body_read_in_the_same_transaction_may_be_put_again),

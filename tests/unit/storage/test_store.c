@@ -1,7 +1,6 @@
 /* store: opening and refusing, transactions, ids, types, counters, the map, two processes. */
 #include "tests/unit/storage/store_fixture.h"
 
-#include "storage/records.h"
 #include "storage/txn.h"
 
 #include <fcntl.h>
@@ -378,33 +377,6 @@ static void a_type_keeps_its_number(void **state)
     assert_string_equal(again.name, "workorder");
     assert_string_equal(again.id_prefix, "wo");
     assert_int_equal(type_find(txn, K("nothing"), &again), STATUS_NOT_FOUND);
-    txn_abort(txn);
-}
-
-/* A mistyped prefix may be mended until an id with it was given out. */
-static void a_types_prefix_changes_only_while_it_has_no_records(void **state)
-{
-    struct fixture *f = *state;
-    struct txn *txn = fixture_write(f);
-    struct type_row first, again;
-
-    assert_int_equal(type_register(txn, "vendor", "vne", &first), STATUS_OK);
-    assert_int_equal(type_register(txn, "vendor", "ven", &again), STATUS_OK);
-    assert_int_equal(again.number, first.number);
-    assert_string_equal(again.id_prefix, "ven");
-    assert_int_equal(type_find(txn, K("vendor"), &again), STATUS_OK);
-    assert_string_equal(again.id_prefix, "ven");
-    record_put(txn,
-               &(struct revision){.record = txn_uuid(txn),
-                                  .number = 1,
-                                  .type = first.number,
-                                  .action = ACTION_CREATED,
-                                  .received_ms = txn_now_ms(txn),
-                                  .key = K("V-1"),
-                                  .body = K("{}")},
-               (struct bytes){0});
-    assert_int_equal(type_register(txn, "vendor", "other", &again), STATUS_MISMATCH);
-    assert_int_equal(type_register(txn, "vendor", "ven", &again), STATUS_OK);
     txn_abort(txn);
 }
 
@@ -793,7 +765,6 @@ int main(void)
         STORE_TEST(the_same_transaction_hands_out_the_same_ids),
         STORE_TEST(ids_of_an_aborted_child_are_not_handed_out_again),
         STORE_TEST(a_type_keeps_its_number),
-        STORE_TEST(a_types_prefix_changes_only_while_it_has_no_records),
         STORE_TEST(more_counters_than_a_transaction_gathers_are_all_kept),
         STORE_TEST(numbers_are_never_given_twice),
         cmocka_unit_test_setup_teardown(a_full_map_grows_and_stays_grown, setup_small_map,
