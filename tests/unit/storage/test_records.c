@@ -460,7 +460,7 @@ static void a_types_prefix_changes_only_while_it_has_no_records(void **state)
     assert_int_equal(type_register(txn, "vendor", "ven", &again), STATUS_OK);
     assert_int_equal(again.number, first.number);
     assert_string_equal(again.id_prefix, "ven");
-    assert_int_equal(type_find(txn, K("vendor"), &again), STATUS_OK);
+    assert_int_equal(type_find(txn, bytes_of_str("vendor"), &again), STATUS_OK);
     assert_string_equal(again.id_prefix, "ven");
     record_put(txn,
                &(struct revision){.record = txn_uuid(txn),
@@ -468,8 +468,8 @@ static void a_types_prefix_changes_only_while_it_has_no_records(void **state)
                                   .type = first.number,
                                   .action = ACTION_CREATED,
                                   .received_ms = txn_now_ms(txn),
-                                  .key = K("V-1"),
-                                  .body = K("{}")},
+                                  .key = bytes_of_str("V-1"),
+                                  .body = bytes_of_str("{}")},
                (struct bytes){0});
     assert_int_equal(type_register(txn, "vendor", "other", &again), STATUS_MISMATCH);
     assert_int_equal(type_register(txn, "vendor", "ven", &again), STATUS_OK);
