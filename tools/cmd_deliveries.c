@@ -10,6 +10,7 @@
 #include "storage/outbox.h"
 #include "tools/commands.h"
 #include "tools/find.h"
+#include "tools/hint.h"
 
 #include <stdio.h>
 
@@ -455,6 +456,7 @@ int deliveries_replay(struct tool *tool, const struct args *args)
     if (s != STATUS_OK)
         return replay->err.text[0] ? complain("%s", replay->err.text)
                                    : complain_status(s, "deliveries replay");
+    hint_events(tool, args, "event");
     s = replay_all(replay);
     put_replay(replay);
     if (s == STATUS_OK)

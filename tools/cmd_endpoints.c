@@ -17,6 +17,7 @@
 #include "storage/outbox.h"
 #include "tools/commands.h"
 #include "tools/find.h"
+#include "tools/hint.h"
 #include "tools/server.h"
 
 #include <stdio.h>
@@ -354,6 +355,8 @@ int endpoints_create(struct tool *tool, const struct args *args)
     if (result == DONE)
         result = run_change(tool, args, "endpoints create", set_new, true);
     if (result == DONE)
+        hint_events(tool, args, "event");
+    if (result == DONE)
         output_note(tool->out,
                     "\nThe secret is shown this once; the receiver verifies signatures with it.\n");
     return result;
@@ -373,7 +376,11 @@ int endpoints_update(struct tool *tool, const struct args *args)
     if (args->value_count == global)
         return complain_usage(args, "nothing to change: name at least one option");
     int result = check_options(tool, args);
-    return result == DONE ? run_change(tool, args, "endpoints update", set_updated, false) : result;
+    if (result == DONE)
+        result = run_change(tool, args, "endpoints update", set_updated, false);
+    if (result == DONE)
+        hint_events(tool, args, "event");
+    return result;
 }
 
 static enum status set_enabled(struct endpoint_change *change, struct txn *txn)

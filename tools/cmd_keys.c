@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "storage/api_keys.h"
 #include "tools/commands.h"
+#include "tools/hint.h"
 
 #include <stdio.h>
 
@@ -175,11 +176,14 @@ static void put_key_detail(const struct api_key *key, struct buf *out)
         buf_printf(out, " limit-minute=%u limit-hour=%u", key->limit_minute, key->limit_hour);
 }
 
-static void audit_key(struct txn *txn, const char *act, const struct api_key *key)
+/* `number` is told of a deleted key, by which its rejections still find its label. */
+static void audit_key(struct txn *txn, const char *act, const struct api_key *key, uint32_t number)
 {
     CLEANUP(buf_fini) struct buf detail = {0};
     char id[TYPEID_TEXT_BYTES];
     typeid_format(API_KEY_ID_PREFIX, &key->id, id);
+    if (number)
+        buf_printf(&detail, DELETED_KEY_DETAIL, number);
     put_key_detail(key, &detail);
     tool_audit(txn, act, id, buf_str(&detail));
 }
@@ -198,7 +202,7 @@ static enum status change_step(void *context, struct txn *txn)
     change->change(change);
     change->counts = api_key_counts(txn, change->key.number);
     api_key_put(txn, &change->key);
-    audit_key(txn, change->act, &change->key);
+    audit_key(txn, change->act, &change->key, 0);
     return STATUS_OK;
 }
 
@@ -262,6 +266,7 @@ int keys_create(struct tool *tool, const struct args *args)
     int result = run_change(&change);
     if (result == DONE) {
         warn_expired(tool, &change.key);
+        hint_scopes(tool, args);
         print_secret(&change);
     }
     secret_wipe(change.secret, sizeof(change.secret));
@@ -304,7 +309,10 @@ int keys_update(struct tool *tool, const struct args *args)
                      args_has(args, "allow-any");
     if (!is_change)
         return complain_usage(args, "nothing to change: name at least one option");
-    return change_and_show(tool, args, "keys update", set_from_options);
+    int result = change_and_show(tool, args, "keys update", set_from_options);
+    if (result == DONE)
+        hint_scopes(tool, args);
+    return result;
 }
 
 int keys_enable(struct tool *tool, const struct args *args)
@@ -324,7 +332,7 @@ static enum status delete_step(void *context, struct txn *txn)
     if (s != STATUS_OK)
         return s;
     s = api_key_delete(txn, &change->id);
-    audit_key(txn, change->act, &change->key);
+    audit_key(txn, change->act, &change->key, change->key.number);
     return s;
 }
 

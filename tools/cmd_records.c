@@ -284,9 +284,14 @@ static enum status erase_step(void *context, struct txn *txn)
 {
     struct record_visit *visit = context;
     char id[TYPEID_TEXT_BYTES];
+    struct revision revision;
+    uint32_t before = 0, all = 0;
+    for (uint32_t i = 1; record_revision(txn, &visit->record, i, &revision) == STATUS_OK; i++)
+        before += revision.is_erased;
     enum status s = outbox_erase_record(txn, &visit->record);
     if (s == STATUS_OK)
-        s = record_erase(txn, &visit->record, &visit->erased);
+        s = record_erase(txn, &visit->record, &all);
+    visit->erased = all - before;
     if (s != STATUS_OK)
         return s;
     typeid_format(visit->type.id_prefix, &visit->record, id);

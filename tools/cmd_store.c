@@ -8,7 +8,9 @@
 #include "tools/progress.h"
 #include "tools/text.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static const struct column TABLE_COLUMNS[] = {
     {"name", "TABLE", COLUMN_TEXT},
@@ -167,10 +169,24 @@ static enum status restored_step(void *context, struct txn *txn)
     return STATUS_OK;
 }
 
+/* Asked before anything is made where the backup shall go. */
+static bool is_backup(const char *dir)
+{
+    struct buf path = {0};
+    buf_printf(&path, "%s/store/data.mdb", dir);
+    bool is_there = access(buf_str(&path), F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
+    buf_fini(&path);
+    return is_there;
+}
+
 int store_restore_command(struct tool *tool, const struct args *args)
 {
     struct err err = {0};
     const char *dir = args_argument(args, 0);
+    if (!is_backup(dir))
+        return complain("%s is no backup: it has no store/data.mdb, as a folder made by `postern "
+                        "store backup` has",
+                        dir);
     enum status s = store_restore(dir, tool->data, &err);
     if (s != STATUS_OK)
         return err.text[0] ? complain("%s", err.text) : complain_status(s, "store restore");

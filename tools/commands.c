@@ -72,7 +72,8 @@ const struct option GLOBAL_OPTIONS[] = {
     {.name = "schemas",
      .kind = VALUE_FOLDER,
      .value = "DIR",
-     .help = "the schemas folder (environment POSTERN_SCHEMAS; default the installed one)"},
+     .help = "the schemas folder (environment POSTERN_SCHEMAS; default the "
+             "running server's, else the installed one)"},
     {.name = "master-key-file",
      .kind = VALUE_FILE,
      .value = "FILE",

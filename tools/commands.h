@@ -6,6 +6,9 @@
 
 #include "tools/tool.h"
 
+/* How the audit's detail of a "keys delete" begins: with the key's number. */
+#define DELETED_KEY_DETAIL "number=%u "
+
 int keys_create(struct tool *tool, const struct args *args);
 int keys_list(struct tool *tool, const struct args *args);
 int keys_show(struct tool *tool, const struct args *args);

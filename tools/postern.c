@@ -55,6 +55,8 @@ static int prepare(struct tool *tool, const struct args *args)
         return complain_usage(args, "POSTERN_OUTPUT: \"%s\" is not table, json, ndjson or csv",
                               output);
     const char *data = setting(args, "data", "POSTERN_DATA");
+    if (data && !*data)
+        return complain_usage(args, "--data: a directory is wanted, not \"\"");
     tool->data = data ? data : DATA_DEFAULT;
     tool->schemas = setting(args, "schemas", "POSTERN_SCHEMAS");
     tool->out = output_new(STDOUT_FILENO, format, output_terminal_of(STDOUT_FILENO));

@@ -21,6 +21,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #define SCAN_ROWS 256
 #define SCAN_BYTES (1024 * 1024)
@@ -147,6 +148,12 @@ static int make_store(struct tool *tool)
     return DONE;
 }
 
+static bool is_read_only(const char *data)
+{
+    struct statvfs mount;
+    return statvfs(data, &mount) == 0 && (mount.f_flag & ST_RDONLY);
+}
+
 int tool_store(struct tool *tool, enum store_need need)
 {
     if (tool->store)
@@ -168,6 +175,9 @@ int tool_store(struct tool *tool, enum store_need need)
         return complain("no store in %s: name the server's data directory with --data DIR or in "
                         "POSTERN_DATA",
                         tool->data);
+    if (s == STATUS_DENIED && is_read_only(tool->data))
+        return complain("%s; the file system is mounted read-only, so nothing can be changed here",
+                        err.text);
     if (s == STATUS_DENIED)
         return complain("%s; run it as the server's user", err.text);
     return s == STATUS_OK ? DONE : complain("%s", err.text);

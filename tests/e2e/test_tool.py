@@ -1,6 +1,8 @@
 """The tools binary as an operator and a script use it: every command, its output and exit status."""
 import base64
 import hmac
+import csv
+import io
 import json
 import re
 import subprocess
@@ -53,6 +55,7 @@ def writer(shared_server):
     (("endpoints", "create", "--url", "https://example.com/", "--retry-schedule", "1"), "1m,5m"),
     (("endpoints", "create", "--url", "https://example.com/", "--header", "Host: x"), "Host"),
     (("completion", "fish"), "bash or zsh"),
+    (("--data", "", "keys", "list"), "--data"),
 ])
 def test_wrong_usage_exits_2_and_says_what_is_right(words, message):
     done = run(*words)
@@ -580,6 +583,56 @@ def test_a_servers_own_schemas_folder_is_found(make_server, tmp_path):
     assert "carrier" in [one["type"] for one in server.tool_json("schemas", "list")]
 
 
+# Slips that are told, and what stays known of the deleted.
+
+def test_a_second_erasure_finds_nothing_to_erase(shared_server):
+    key = shared_server.create_key("*:write")
+    made = shared_server.post("vendor", {"vendorNumber": "T-ER2", "name": "x"}, key).json()
+    assert [shared_server.tool_json("records", "erase", made["id"])["revisions"]
+            for _ in range(2)] == [1, 0]
+    rows = csv.DictReader(io.StringIO(shared_server.tool(
+        "--output", "csv", "records", "list", "vendor", "--deleted").stdout))
+    assert {row["id"]: row["erased"] for row in rows}[made["id"]] == "yes"
+
+
+def test_rejections_still_name_a_deleted_key(shared_server):
+    key = shared_server.create_key("*:read", label="gone soon")
+    assert shared_server.post("vendor", {"vendorNumber": "x", "name": "x"}, key).status == 403
+    shared_server.tool("keys", "delete", key.id)
+    wait_until(lambda: shared_server.tool_json("rejections", "list", "--key", key.id), "it is told")
+    row = shared_server.tool_json("rejections", "list", "--key", key.id)[0]
+    assert (row["key"], row["label"]) == (key.id, "gone soon (deleted)")
+
+
+@pytest.mark.parametrize("words, hint", [
+    (("keys", "create", "--label", "x", "--scope", "workorders:write"), "mean workorder:write?"),
+    (("endpoints", "create", "--url", "https://example.com/", "--event", "workorders.created"),
+     "mean workorder.created?"),
+    (("endpoints", "create", "--url", "https://example.com/", "--event", "vendors.*"),
+     "mean vendor.*?"),
+])
+def test_what_matches_nothing_is_done_and_noted(shared_server, words, hint):
+    done = shared_server.tool("--schemas", SCHEMAS, *words)
+    assert "note: no " in done.stderr and hint in done.stderr
+
+
+@pytest.mark.parametrize("words", [
+    ("keys", "create", "--label", "x", "--scope", "*:write", "--scope", "events:read"),
+    ("endpoints", "create", "--url", "https://example.com/", "--event", "*"),
+    ("endpoints", "create", "--url", "https://example.com/", "--event", "vendor.*"),
+    ("endpoints", "create", "--url", "https://example.com/", "--event", "webhook.test"),
+])
+def test_what_matches_something_gets_no_note(shared_server, words):
+    assert "note" not in shared_server.tool("--schemas", SCHEMAS, *words).stderr
+
+
+def test_what_is_no_backup_is_not_restored(tmp_path):
+    (tmp_path / "other").mkdir()
+    done = run("--data", tmp_path / "new", "store", "restore", tmp_path / "other")
+    assert done.returncode == 1 and "is no backup" in done.stderr
+    assert not (tmp_path / "new").exists()
+
+
 # The store.
 
 def test_a_backup_taken_while_serving_is_a_data_directory(delivering, tmp_path):
@@ -671,12 +724,25 @@ def test_verify_tells_a_good_signature():
     (hex_signature(base64.b64decode(SECRET[6:]), 1763643600, "{}"), "{}", "decoded secret"),
     (hmac.new(SECRET.encode(), b"{}", "sha256").hexdigest(), "{}", "body alone"),
     (hex_signature(SECRET.encode(), 1763643600, "{}"), "[]", "byte for byte"),
+    (hex_signature(SECRET.encode(), 1763643600, '{"a":[1,2]}'), '{"a": [1, 2]}', "reformatted"),
+    (hex_signature(SECRET.encode(), 1763643600, "{}\r\n"), "{}", "line break"),
     ("abc", "{}", "malformed"),
 ])
 def test_verify_names_the_likely_mistake(signature, body, hint):
     done = verify(signature, body)
     assert done.returncode == 1
     assert hint in done.stderr
+
+
+def test_verify_tells_timestamp_age_and_reason():
+    good = hex_signature(SECRET.encode(), 1763643600, "{}")
+    said = json.loads(run("--output", "json", "verify", "--secret", SECRET, "--timestamp",
+                          1763643600000, "--signature", good, "-", stdin="{}").stdout)
+    assert (said["signature"], said["timestamp"]) == ("bad", "2025-11-20T13:00:00.000Z")
+    assert "milliseconds" in said["reason"] and said["ageSeconds"] > 0
+    done = run("verify", "--secret", f" {SECRET}", "--timestamp", 1763643600, "--signature", good,
+               "-", stdin="{}")
+    assert done.returncode == 1 and "white space" in done.stderr
 
 
 def test_verify_minds_the_age_only_when_asked():
