@@ -271,6 +271,7 @@ static void messages_run_on_their_loop_in_the_order_of_posting(void **state)
 {
     pthread_t senders[SENDERS];
     (void)state;
+    wait_until(fixture.started == LOOPS); /* a start does not wait for each loop's first step */
     for (intptr_t i = 0; i < SENDERS; i++)
         assert_int_equal(pthread_create(&senders[i], NULL, post_many, (void *)i), 0);
     for (int i = 0; i < SENDERS; i++)
