@@ -1,5 +1,6 @@
 """The HTTP layer by itself: protocols, limits, clients that leave, certificates."""
 import os
+import select
 import signal
 import socket
 import ssl
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from harness import curl, wait_until
+from harness import DEADLINE_S, curl, wait_until
 from wire import (CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, NO_ERROR, PROGRAM,
                   RST_STREAM, SETTINGS, Closed, Echo, Wire, address_of, client_context, frame, head, request,
                   rst, settings)
@@ -332,7 +333,14 @@ def test_bytes_of_bodies_that_never_end_are_given_back_when_the_client_leaves(ec
                 wire.send(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n")
                 wait_until(lambda: echo.others() >= 1)
                 wire.send(b"x" * 20000)
-            wait_until(lambda: echo.stats()["inflight_bytes"] >= 16384)
+
+            def is_held():
+                # Bytes that came in one piece with the head are counted when more follow.
+                if not transport.startswith("h2"):
+                    wire.send(b"x")
+                return echo.stats()["inflight_bytes"] >= 16384
+
+            wait_until(is_held)
         wait_until(lambda: echo.stats()["inflight_bytes"] == 0)
 
 
@@ -518,12 +526,13 @@ def test_without_descriptors_nothing_spins_and_nothing_is_lost(tmp_path, make_ec
     wires = [Wire(echo.clear) for _ in range(30)]
     for wire in wires:
         wire.send(GET)
-    assert wires[0].answer().body == b"hello"
+    # Some are served, whichever: each loop takes from its own queue.
+    assert select.select([wire.sock for wire in wires], [], [], DEADLINE_S)[0]
     cpu = echo.cpu_s()
     time.sleep(1)
     assert echo.cpu_s() - cpu < 0.3
     subprocess.run(["prlimit", "--pid", str(echo.pid), "--nofile=1000:"], check=True)
-    assert all(wire.answer().body == b"hello" for wire in wires[1:])
+    assert all(wire.answer().body == b"hello" for wire in wires)
     for wire in wires:
         wire.close()
 
