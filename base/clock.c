@@ -87,6 +87,14 @@ static void date_of_days(int64_t days, int *ret_year, int *ret_month, int *ret_d
     *ret_year = (int)(era * 400 + year_of_era + (*ret_month <= 2));
 }
 
+int64_t stopwatch_us(void)
+{
+    struct timespec now;
+
+    must(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+    return now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
+}
+
 /* `digits` decimal digits of a value that has no more. */
 static void put_digits(char *at, int value, int digits)
 {

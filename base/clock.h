@@ -27,6 +27,9 @@ static inline int64_t clock_monotonic_ms(const struct clock *c)
     return c->monotonic_ms(c->context);
 }
 
+/* Microseconds on CLOCK_MONOTONIC, to tell how long something of ours took; decides nothing. */
+int64_t stopwatch_us(void);
+
 /* A clock that moves only when told. */
 struct manual_clock {
     int64_t wall_ms;

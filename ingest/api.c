@@ -15,7 +15,6 @@
 #include "ingest/tally.h"
 
 #include <stdio.h>
-#include <time.h>
 
 static void copy_text(char *out, size_t capacity, struct bytes text)
 {
@@ -28,12 +27,10 @@ static void copy_text(char *out, size_t capacity, struct bytes text)
 static struct call call_of(struct app_loop *loop, struct http_exchange *exchange,
                            const struct http_request *request)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
     struct call call = {
         .loop = loop,
         .exchange = exchange,
-        .started_us = now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000,
+        .started_us = stopwatch_us(),
         .peer = request->peer,
     };
     struct uuid id =

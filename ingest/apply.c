@@ -426,7 +426,6 @@ void apply_submission(struct applier *applier, struct submission *submission, st
         usage_add(txn, submission->api_key, submission->usage_ms, 1);
     if (submission->has_idempotency_key && replay_submission(submission, txn))
         return;
-    subscriptions_refresh(applier->subscriptions, txn);
     if (submission->is_batch && submission->is_strict) {
         apply_strict(applier, submission, txn);
     } else {

@@ -10,7 +10,6 @@
 #include "ingest/tally.h"
 
 #include <stdio.h>
-#include <time.h>
 
 #define FIELDS_MAX (10 + CALL_FIELDS_MAX)
 
@@ -90,18 +89,11 @@ static void put_rate_fields(const struct call *call, struct field_writer *writer
     }
 }
 
-static int64_t monotonic_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
-}
-
 static void count_answer(struct call *call, int status)
 {
     struct loop_metrics *metrics = &call->loop->metrics;
     metric_add(&metrics->requests[status >= 100 && status < 600 ? status / 100 : 0], 1);
-    metric_latency(metrics, monotonic_us() - call->started_us);
+    metric_latency(metrics, stopwatch_us() - call->started_us);
     if (call->is_authenticated && !call->is_counted && call->verdict.is_admitted)
         tally_request(call->loop->tally, call->api_key,
                       limiter_row_ms(&call->limits, call->verdict.at_ms));

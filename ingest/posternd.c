@@ -77,14 +77,6 @@ static void raise_descriptor_limit(void)
     }
 }
 
-static enum status make_dir(const char *path, struct err *err)
-{
-    if (mkdir(path, 0700) == 0 || errno == EEXIST)
-        return STATUS_OK;
-    err_set(err, "%s: %m", path);
-    return errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO;
-}
-
 /* The files that settings name, before anything is opened or made. */
 static enum status check_files(const struct settings *settings, struct err *err)
 {
@@ -160,9 +152,7 @@ static enum status find_certificate(struct server *server, struct err *err)
         return STATUS_NO_MEMORY;
     if (access(server->tls_cert, F_OK) == 0 && access(server->tls_key, F_OK) == 0)
         return STATUS_OK;
-    enum status s = make_dir(buf_str(&dir), err);
-    if (s == STATUS_OK)
-        s = tls_make_self_signed(server->tls_cert, server->tls_key, err);
+    enum status s = tls_make_self_signed(server->tls_cert, server->tls_key, err);
     if (s == STATUS_OK)
         log_info("made a self-signed certificate", LOG_STR("file", server->tls_cert));
     return s;

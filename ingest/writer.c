@@ -23,7 +23,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define QUEUE_MAX_DEFAULT 8192
 #define GROUP_MAX_DEFAULT 1024
@@ -97,21 +96,13 @@ static enum status group_commit(struct writer *writer, struct group group, uint3
 
 /* ---- groups ---- */
 
-static int64_t now_us(void)
-{
-    struct timespec t;
-
-    must(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
-    return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
-}
-
 static void note(struct writer *writer, struct group group, enum status s, int64_t started_us)
 {
     pthread_mutex_lock(&writer->mutex);
     writer->stats.groups++;
     writer->stats.works += group.count;
     writer->stats.failed_groups += s != STATUS_OK;
-    writer->stats.commit_us_total += (uint64_t)(now_us() - started_us);
+    writer->stats.commit_us_total += (uint64_t)(stopwatch_us() - started_us);
     pthread_mutex_unlock(&writer->mutex);
 }
 
@@ -143,7 +134,7 @@ static struct group group_split(struct group *group, uint32_t count)
  * works: at most log2(group_max) deep. */
 static struct group group_run(struct writer *writer, struct group group)
 {
-    int64_t started_us = now_us();
+    int64_t started_us = stopwatch_us();
     struct group rest = {0};
     uint32_t applied;
     uint64_t sequence = 0;
