@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/random.h"
 #include "ingest/openapi.h"
+#include "storage/fault.h"
 
 #include <stdatomic.h>
 
@@ -52,6 +53,7 @@ static enum status register_in_store(struct catalog *catalog, struct store *stor
             txn_abort(txn);
             return s;
         }
+        fault_point("types_registering");
         s = txn_commit(txn);
         if (s == STATUS_MAP_FULL)
             s = store_grow(store);
@@ -82,6 +84,7 @@ enum status catalog_load(const char *schemas_dir, const char *version, struct st
     s = catalog->openapi.status;
     if (s == STATUS_OK)
         s = register_in_store(catalog, store, now_ms, err);
+    fault_point("types_registered");
     if (s != STATUS_OK) {
         if (status_is_fault(s))
             err_set(err, "register record types: %s", status_text(s));

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "storage/api_keys.h"
+#include "storage/fault.h"
 #include "storage/idempotency.h"
 #include "storage/journal.h"
 #include "storage/outbox.h"
@@ -65,6 +66,7 @@ static void step_apply(struct work *work, struct txn *txn)
                         ? TASKS[task](housekeeping, txn)
                         : erase_old(housekeeping, &housekeeping->retained[task - TASK_COUNT], txn);
     atomic_store(&housekeeping->has_more, has_more);
+    fault_point("housekeeping_applied");
 }
 
 static void erased_old(struct housekeeping *housekeeping, struct retained *retained)

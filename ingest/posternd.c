@@ -22,6 +22,7 @@
 #include "ingest/space_probe.h"
 #include "ingest/tally.h"
 #include "ingest/tls.h"
+#include "storage/fault.h"
 #include "storage/vault.h"
 
 #include <curl/curl.h>
@@ -374,6 +375,7 @@ static bool reload_catalog(struct server *server)
     if (catalog_load(server->settings.schemas, POSTERN_VERSION, server->store,
                      clock_wall_ms(&SYSTEM_CLOCK), &catalog, &err) == STATUS_OK) {
         app_set_catalog(server->app, catalog);
+        fault_point("types_reloaded");
         return true;
     }
     log_error("reload: the schemas stay as they were", LOG_STR("error", err.text));

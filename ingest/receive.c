@@ -16,6 +16,7 @@
 #include "ingest/precondition.h"
 #include "ingest/reply.h"
 #include "ingest/tally.h"
+#include "storage/fault.h"
 
 #define SUBMITTED_BYTES_MAX (512u << 20)
 #define PATCH_TRIES_MAX 16
@@ -139,6 +140,7 @@ static void finish(struct http_message *message)
 {
     struct pending *pending = pending_of(message);
     struct submission *submission = &pending->submission;
+    fault_point("answer_due");
     if (pending->status != STATUS_OK) {
         call_unavailable(&pending->call, pending->status);
     } else {

@@ -93,6 +93,7 @@ static int copy_row(struct copy *copy, enum table table, MDB_val *key, MDB_val *
     int rc = fault_here() == STATUS_OK ? mdb_put(copy->to, copy->dbis[table], key, row, MDB_APPEND)
                                        : EIO;
 
+    fault_point("backup_row");
     copy->batch_bytes += key->mv_size + row->mv_size;
     copy->done++;
     if (copy->progress != NULL && copy->done % PROGRESS_ROWS == 0)
@@ -229,8 +230,10 @@ static enum status put_copy(struct store *store, const struct place *place, int 
         s = fail_errno(err, lock);
     if (s == STATUS_OK)
         s = dir_sync(place->path_new, err);
+    fault_point("backup_copied");
     if (s == STATUS_OK && rename(place->path_new, place->path) != 0)
         s = fail_errno(err, place->path);
+    fault_point("backup_named");
     return s == STATUS_OK ? dir_sync(place->dir, err) : s;
 }
 

@@ -55,4 +55,13 @@ void fault_point(const char *name)
     if (atomic_fetch_add(&passages, 1) + 1 == nth)
         (void)kill(getpid(), SIGKILL); /* nothing to do if it fails: the test sees that we live */
 }
+
+size_t fault_map_bytes(size_t wanted, size_t used_bytes)
+{
+    const size_t unit = (size_t)64 * 1024; /* a multiple of every page size */
+
+    if (getenv("POSTERN_FAULT_TIGHT_MAP") == NULL)
+        return wanted;
+    return (used_bytes / unit + 2) * unit;
+}
 #endif

@@ -14,13 +14,15 @@
  *
  * Fault points are named places where the process can be killed as by kill -9; they exist only
  * where the build has -Dfaults=true, and act on the environment: POSTERN_FAULT_POINT=name kills the
- * process at its first passage, name:3 at the third.
+ * process at its first passage, name:3 at the third. POSTERN_FAULT_TIGHT_MAP=1 opens stores with a
+ * map that is full soon, so that it has to grow.
  */
 #pragma once
 
 #include "base/status.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* The nth operation from now (1: the next) fails. `status` is a fault. */
 void fault_arm(unsigned nth, enum status status);
@@ -31,9 +33,16 @@ enum status fault_here(void);
 
 #ifdef POSTERN_FAULTS
 void fault_point(const char *name);
+/* The size of a store's map, of which `used_bytes` are in use; `wanted` unless told otherwise. */
+size_t fault_map_bytes(size_t wanted, size_t used_bytes);
 #else
 static inline void fault_point(const char *name)
 {
     (void)name;
+}
+static inline size_t fault_map_bytes(size_t wanted, size_t used_bytes)
+{
+    (void)used_bytes;
+    return wanted;
 }
 #endif

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/must.h"
+#include "storage/fault.h"
 #include "storage/outbox.h"
 #include "storage/records.h"
 #include "storage/table.h"
@@ -58,6 +59,7 @@ static enum status erase(struct txn *txn, struct retention *walk, const struct u
             s = erase_events(txn, &revision, inout_work);
         if (s == STATUS_OK)
             s = record_erase_revision(txn, record, walk->number);
+        fault_point("retention_erased");
         if (s != STATUS_OK)
             return txn_fault(txn, s == STATUS_NOT_FOUND ? STATUS_CORRUPT : s); /* a gap */
         if (--walk->number == 0)

@@ -14,6 +14,7 @@
  */
 #include "storage/scrub.h"
 
+#include "storage/fault.h"
 #include "storage/page_file.h"
 #include "storage/txn.h"
 
@@ -154,6 +155,7 @@ static enum status zero_range(struct scrubber *scrubber, int fd, uint64_t page, 
     if (pwrite(fd, scrubber->page + from, len, (off_t)(page * scrubber->page_bytes + from)) !=
         (ssize_t)len)
         return errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO;
+    fault_point("scrub_zeroed");
     return STATUS_OK;
 }
 

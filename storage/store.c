@@ -17,6 +17,7 @@
 
 #include "base/must.h"
 #include "storage/data_dir.h"
+#include "storage/fault.h"
 #include "storage/page_file.h"
 
 #include <errno.h>
@@ -213,6 +214,7 @@ static enum status open_existing(struct store *store, struct err *err)
         return s;
     if (store->map_bytes < facts.map_bytes)
         store->map_bytes = facts.map_bytes;
+    store->map_bytes = fault_map_bytes(store->map_bytes, (facts.last_page + 1) * facts.page_bytes);
     s = env_open(store, err);
     if (s == STATUS_OK)
         s = open_tables(store, TABLE_META + 1, false, err);
@@ -379,6 +381,7 @@ enum status store_grow(struct store *store)
     MDB_envinfo info;
 
     pthread_rwlock_wrlock(&store->map_lock);
+    fault_point("map_growing");
     if (store->env != NULL) {
         must(mdb_env_info(store->env, &info) == 0);
         if (info.me_mapsize > SIZE_MAX / 4 || !address_space_has(info.me_mapsize * 2))
@@ -388,6 +391,7 @@ enum status store_grow(struct store *store)
         if (s == STATUS_OK)
             s = set_map(store, store->map_bytes);
     }
+    fault_point("map_grown");
     pthread_rwlock_unlock(&store->map_lock);
     return s;
 }

@@ -7,6 +7,7 @@
  */
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "storage/fault.h"
 #include "storage/outbox.h"
 #include "storage/scrub.h"
 #include "tools/commands.h"
@@ -312,6 +313,7 @@ int records_erase(struct tool *tool, const struct args *args)
     enum status s = tool_write(tool, erase_step, &visit);
     if (s != STATUS_OK)
         return complain_visit(s, &visit);
+    fault_point("erase_committed");
     uint64_t held = 0;
     s = store_scrub(tool->store, &held);
     output_item_begin(tool->out);

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "ingest/raise.h"
 #include "schemas/json_write.h"
+#include "storage/fault.h"
 
 #include <stdio.h>
 
@@ -127,6 +128,7 @@ static void batch_apply(struct work *work, struct txn *txn)
     const struct batch *batch = (const struct batch *)work;
     for (const struct transfer *t = batch->transfers; t; t = t->next)
         apply_transfer(batch, t, txn);
+    fault_point("outcomes_applied");
 }
 
 static void batch_done(struct work *work, enum status status)
@@ -135,6 +137,7 @@ static void batch_done(struct work *work, enum status status)
     batch->status = status;
     if (status != STATUS_OK)
         subscriptions_forget(batch->subscriptions);
+    fault_point("outcomes_committed");
     batch->settled(batch);
 }
 

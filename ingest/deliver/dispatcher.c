@@ -30,6 +30,7 @@
 #include "ingest/deliver/batch.h"
 #include "ingest/deliver/flight.h"
 #include "ingest/render.h"
+#include "storage/fault.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -246,6 +247,7 @@ static void on_answer(struct post *post)
     struct target *target = transfer->target;
     int64_t now_ms = clock_monotonic_ms(d->options.clock);
     transfer->duration_ms = (uint32_t)(now_ms - transfer->started_monotonic_ms);
+    fault_point("attempt_answered");
     leave_sending(d, transfer);
     if (post->is_unsent) {
         on_unsent(d, transfer, now_ms);
@@ -437,6 +439,7 @@ static enum status post_transfer(struct dispatcher *d, struct transfer *transfer
     transfer->post.is_new_connection = target->is_crowded || window_is_cooling(&target->window);
     transfer->post.done = on_answer;
     transfer->post.context = transfer;
+    fault_point("attempt_due");
     enum status status = d->options.client->send(d->options.client, &transfer->post);
     if (status != STATUS_OK)
         return status;
