@@ -10,7 +10,7 @@ PACKAGES_BUILD=(
 
 PACKAGES_TEST=(
     git clang-format ca-certificates curl openssl
-    libcjson-dev libcmocka-dev nghttp2-client nghttp2-server
+    libcjson-dev libcmocka-dev libfaketime nghttp2-client nghttp2-server
     python3 python3-pytest python3-pytest-xdist python3-h2 python3-hpack python3-hyperframe
 )
 
