@@ -42,9 +42,33 @@ struct reporter {
     char reason[128]; /* why it failed; empty: it did not */
 };
 
+static void do_nothing(uv_work_t *work)
+{
+    (void)work;
+}
+
+static void done_nothing(uv_work_t *work, int status)
+{
+    (void)work;
+    (void)status;
+}
+
+/* libuv makes its threads with the first work, and aborts where there is no memory for them. So
+ * they are made at start, not while the server runs. */
+static bool make_threads(void)
+{
+    uv_loop_t loop;
+    uv_work_t work;
+    if (uv_loop_init(&loop) != 0)
+        return false;
+    int code = uv_queue_work(&loop, &work, do_nothing, done_nothing);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    return uv_loop_close(&loop) == 0 && code == 0;
+}
+
 struct reporter *reporter_new(struct app *app, struct subscriptions *subscriptions, uv_loop_t *loop)
 {
-    struct reporter *reporter = calloc(1, sizeof(*reporter));
+    struct reporter *reporter = make_threads() ? calloc(1, sizeof(*reporter)) : NULL;
     if (reporter) {
         reporter->app = app;
         reporter->subscriptions = subscriptions;

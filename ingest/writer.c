@@ -193,6 +193,7 @@ static void *run(void *context)
     struct writer *writer = context;
     struct group group;
 
+    (void)pthread_setname_np(pthread_self(), "writer"); /* for people who look */
     for (group = group_take(writer); group.count > 0; group = group_take(writer))
         group_run_all(writer, group);
     return NULL;
@@ -208,8 +209,6 @@ static int start_thread(struct writer *writer)
     must(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
     rc = pthread_create(&writer->thread, NULL, run, writer);
     must(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
-    if (rc == 0)
-        (void)pthread_setname_np(writer->thread, "writer"); /* for people who look */
     return rc;
 }
 

@@ -164,6 +164,7 @@ static void before_sleep(uv_prepare_t *prepare)
 static void *run(void *context)
 {
     struct deliver *deliver = context;
+    (void)pthread_setname_np(pthread_self(), "deliver"); /* for people who look at threads */
     (void)uv_run(&deliver->loop, UV_RUN_DEFAULT); /* until close_all */
     return NULL;
 }

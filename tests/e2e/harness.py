@@ -8,10 +8,12 @@
 Nothing here sleeps for a guessed time: wait_until() looks for a condition until a deadline.
 The binaries are taken from the folder that POSTERN_BUILD names (build).
 """
+import contextlib
 import json
 import os
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import tempfile
@@ -314,6 +316,7 @@ class Receiver:
         self.answer_headers = {}
         self.answer_body = b""
         self.deliveries = []
+        self.connections = []
         self.lock = threading.Lock()
         self.gate = threading.Event()
         self.gate.set()
@@ -321,6 +324,11 @@ class Receiver:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self):
+                super().setup()
+                with receiver.lock:
+                    receiver.connections.append(self.connection)
 
             def do_POST(self):
                 receiver.take(self)
@@ -362,6 +370,14 @@ class Receiver:
 
     def release(self):
         self.gate.set()
+
+    def close_connections(self):
+        """All that are open; senders have to connect anew."""
+        with self.lock:
+            for connection in self.connections:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+            self.connections.clear()
 
     def of_event(self, event=None):
         with self.lock:
