@@ -255,7 +255,7 @@ DEATHS = [
     AtPoint("housekeeping_applied", 4),
     WhileRetaining("retention_erased", 20),
     WhileCreating(),
-    InBackup("backup_row", 1000),
+    InBackup("backup_row", 150),
     InBackup("backup_copied"),
     InBackup("backup_named"),
     UnderBackup(),

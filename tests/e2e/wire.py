@@ -282,7 +282,7 @@ def client_context(alpn=("h2",)):
 class Echo:
     """http_echo, running."""
 
-    def __init__(self, folder, *flags, admin=None):
+    def __init__(self, folder, *flags, admin=None, environment=None):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.cert, self.key = self.folder / "cert.pem", self.folder / "key.pem"
@@ -293,7 +293,8 @@ class Echo:
             command += ["--admin", admin]
         with open(self.log_path, "wb") as log, open(self.out_path, "wb") as out:
             self.process = subprocess.Popen([str(word) for word in command], stdout=out, stderr=log,
-                                            stdin=subprocess.DEVNULL)
+                                            stdin=subprocess.DEVNULL,
+                                            env={**os.environ, **(environment or {})})
         self.has_sanitizer = b"__asan_init" in PROGRAM.read_bytes()
         announced = wait_until(self.announcement, "http_echo serves")
         self.pid = announced["pid"]
