@@ -1,20 +1,22 @@
 /*
  * The guard's table and self-check, and the overrides at the level of sockets.
  *
- * | what a client could do                              | where it is stopped | | abort the
- * process: window changes after the end of  | h2o_http2_stream_send_pending_data,      | |   a
- * stream (h2o PR 1951)                            |   h2o_http2_stream_reset                 | |
- * hang a loop: CONTINUATION after our GOAWAY          | h2o_http2_decode_frame                   |
- * | header bombs, endless CONTINUATION                  | h2o_hpack_parse_headers, …decode_frame |
- * | rapid reset, made-you-reset                         | h2o_http2_stream_reset | | floods of
- * PING, SETTINGS, empty DATA, PRIORITY, …   | h2o_http2_decode_frame (a cost each)     | | write to
- * our log: frames of unknown types           | h2o_http2_decode_frame                   | | bodies
- * over the limit or the budget: an answer, not | h2o_http2_decode_frame, …parse_headers,  | |
- * REFUSED_STREAM ("safe to send again")             |   phr_parse_request, h2o_socket_…        | |
- * request smuggling: doubtful HTTP/1 heads, chunks    | phr_parse_request, phr_decode_chunked    |
- * | Upgrade: h2c                                        | h2o_http2_handle_upgrade | | fill memory
- * with trailers that look like headers    | h2o_hpack_parse_headers                  | Clients that
- * stand still are http_connection.c's.
+ * what a client could do                                where it is stopped
+ *   abort the process: window changes after a stream's      h2o_http2_stream_send_pending_data,
+ *     end (h2o PR 1951)                                       h2o_http2_stream_reset
+ *   hang a loop: CONTINUATION after our GOAWAY              h2o_http2_decode_frame
+ *   header bombs, endless CONTINUATION                      h2o_hpack_parse_headers, …decode_frame
+ *   rapid reset, made-you-reset                             h2o_http2_stream_reset
+ *   floods of PING, SETTINGS, empty DATA, PRIORITY, …       h2o_http2_decode_frame (a cost each)
+ *   write to our log: frames of unknown types               h2o_http2_decode_frame
+ *   bodies over the limit or the budget: an answer, not     h2o_http2_decode_frame,
+ *     REFUSED_STREAM ("safe to send again")                   h2o_hpack_parse_headers,
+ *                                                             phr_parse_request, h2o_socket_…
+ *   request smuggling: doubtful HTTP/1 heads, chunks        phr_parse_request, phr_decode_chunked
+ *   Upgrade: h2c                                            h2o_http2_handle_upgrade
+ *   fill memory with trailers that look like headers        h2o_hpack_parse_headers
+ *
+ * Clients that stand still are http_connection.c's.
  *
  * To add an override: its name in GUARD_OVERRIDES, its definition in one of the h2o_guard_*.c, and
  * something in the self-check's conversations that calls it.

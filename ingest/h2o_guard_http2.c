@@ -11,8 +11,8 @@
  * tells the client to stop (RFC 9113 section 8.1). Left to itself h2o would send REFUSED_STREAM,
  * which means "safe to send again".
  *
- * PRIORITY is deprecated (RFC 9113 section 5.3): it is dropped here, so h2o's scheduler never has a
- * tree to get wrong.
+ * PRIORITY is deprecated (RFC 9113 section 5.3): its form is checked and it is dropped here, so h2o's
+ * scheduler never has a tree to get wrong.
  */
 #include "ingest/h2o_guard_private.h"
 
@@ -333,6 +333,8 @@ static void data_cut(struct connection *connection, h2o_http2_conn_t *conn, stru
 
 static int on_data(struct connection *connection, h2o_http2_conn_t *conn, h2o_http2_frame_t *frame)
 {
+    if (frame->stream_id == 0)
+        return H2O_HTTP2_ERROR_PROTOCOL;
     struct request *request = stream_find(connection->streams, frame->stream_id);
     if (request == NULL || request->is_cut) {
         if (stream_is_cut(connection->streams, frame->stream_id))
@@ -363,6 +365,16 @@ static void on_headers(struct connection *connection, h2o_http2_frame_t *frame)
     connection->streams->continuations = 0;
     if ((frame->flags & H2O_HTTP2_FRAME_FLAG_PRIORITY) != 0 && frame->length >= at + 5)
         memcpy((uint8_t *)frame->payload + at, "\0\0\0\0\x0f", 5); /* no parent, usual weight */
+}
+
+static int on_priority(h2o_http2_frame_t *frame)
+{
+    if (frame->stream_id == 0)
+        return H2O_HTTP2_ERROR_PROTOCOL;
+    if (frame->length != 5)
+        return H2O_HTTP2_ERROR_FRAME_SIZE;
+    frame_drop(frame);
+    return 0;
 }
 
 static int on_continuation(struct connection *connection, h2o_http2_conn_t *conn,
@@ -415,13 +427,15 @@ static int on_frame(struct connection *connection, h2o_http2_conn_t *conn, h2o_h
     case FRAME_WINDOW_UPDATE:
         on_window_update(connection, conn, frame);
         return 0;
+    case FRAME_PRIORITY:
+        return on_priority(frame);
     case FRAME_RST_STREAM:
     case FRAME_SETTINGS:
     case FRAME_PUSH_PROMISE:
     case FRAME_PING:
     case FRAME_GOAWAY:
         return 0;
-    default: /* PRIORITY, and types that h2o would write about to standard error */
+    default: /* types that h2o would write about to standard error */
         frame_drop(frame);
         return 0;
     }

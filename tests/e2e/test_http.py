@@ -11,9 +11,9 @@ import time
 import pytest
 
 from harness import DEADLINE_S, curl, wait_until
-from wire import (CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, NO_ERROR, PROGRAM,
-                  RST_STREAM, SETTINGS, Closed, Echo, Wire, address_of, client_context, frame, head, request,
-                  rst, settings)
+from wire import (CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, NO_ERROR, PRIORITY,
+                  PROGRAM, PROTOCOL_ERROR, RST_STREAM, SETTINGS, Closed, Echo, Wire, address_of,
+                  client_context, frame, head, request, rst, settings)
 
 LIMIT = 65536
 GET = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -385,6 +385,26 @@ def test_a_path_of_http2_that_is_none_is_400(echo, path):
         assert (answer.status, answer.headers["content-type"]) == (400, "application/problem+json")
         wire.send(request(3))
         assert wire.stream(3).body == b"hello"
+
+
+# --- what h2spec asks for beyond the above ---
+
+FRAME_SIZE_ERROR = 6
+BROKEN_FRAMES = {
+    "DATA on no stream": (frame(DATA, 0, 0, b"x"), PROTOCOL_ERROR),
+    "PRIORITY on no stream": (frame(PRIORITY, 0, 0, b"\0\0\0\x01\xff"), PROTOCOL_ERROR),
+    "PRIORITY that is too short": (frame(PRIORITY, 0, 1, bytes(4)), FRAME_SIZE_ERROR),
+    "PRIORITY that is too long": (frame(PRIORITY, 0, 1, bytes(6)), FRAME_SIZE_ERROR),
+}
+
+
+@pytest.mark.parametrize("which", BROKEN_FRAMES)
+def test_a_broken_frame_ends_the_connection_with_its_error(echo, which):
+    broken, error = BROKEN_FRAMES[which]
+    with Wire(echo.tls, h2=True) as wire:
+        wire.send(broken)
+        assert wire.is_closed()
+        assert [code for _, code in wire.goaways] == [error]
 
 
 # --- clients that leave ---
