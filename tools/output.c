@@ -380,7 +380,7 @@ static void begin_json_list(struct output *out, const char *name)
 
 static void put_csv_head(struct output *out)
 {
-    for (const struct column *c = out->columns; c->name; c++) {
+    for (const struct column *c = out->columns; c && c->name; c++) {
         buf_put_str(&out->ready, c == out->columns ? "" : ",");
         put_csv_cell(&out->ready, bytes_of_str(c->name), FIELD_JSON);
     }
