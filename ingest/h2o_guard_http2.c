@@ -11,8 +11,8 @@
  * tells the client to stop (RFC 9113 section 8.1). Left to itself h2o would send REFUSED_STREAM,
  * which means "safe to send again".
  *
- * PRIORITY is deprecated (RFC 9113 section 5.3): its form is checked and it is dropped here, so h2o's
- * scheduler never has a tree to get wrong.
+ * PRIORITY is deprecated (RFC 9113 section 5.3): its form is checked and it is dropped here, so
+ * h2o's scheduler never has a tree to get wrong.
  */
 #include "ingest/h2o_guard_private.h"
 

@@ -165,7 +165,7 @@ static void *run(void *context)
 {
     struct deliver *deliver = context;
     (void)pthread_setname_np(pthread_self(), "deliver"); /* for people who look at threads */
-    (void)uv_run(&deliver->loop, UV_RUN_DEFAULT); /* until close_all */
+    (void)uv_run(&deliver->loop, UV_RUN_DEFAULT);        /* until close_all */
     return NULL;
 }
 
