@@ -4,6 +4,8 @@ others served meanwhile, no line in the log, no descriptor or request left behin
 The numbers in the names' docstrings are what h2o did before the guard stood before it.
 """
 import contextlib
+import ctypes
+import os
 import random
 import signal
 import socket
@@ -26,8 +28,8 @@ BOTH = ["clear", "tls"]
 def make_echo(tmp_path):
     made = []
 
-    def make(*flags):
-        made.append(Echo(tmp_path / f"echo{len(made)}", *flags))
+    def make(*flags, **more):
+        made.append(Echo(tmp_path / f"echo{len(made)}", *flags, **more))
         return made[-1]
 
     yield make
@@ -598,6 +600,59 @@ def test_a_thousand_idle_connections_cost_little(echo):
         for wire in wires:
             wire.close()
     is_calm(echo)
+
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNET = 0x40000000
+# Addresses that are not loopback's, on the loopback of a network of the server's own.
+OWN_NETWORK = ["unshare", "--net", "sh", "-c",
+               'ip link set lo up && ip address add 198.51.100.1/24 dev lo && exec "$0" "$@"']
+
+
+def connect_in_network_of(pid, address, source):
+    """A socket from there to there; it stays in that network when the thread that made it ends."""
+    made = []
+
+    def work():
+        with open(f"/proc/{pid}/ns/net", "rb") as network:
+            if LIBC.setns(network.fileno(), CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+        sock = socket.socket()
+        sock.settimeout(30)
+        sock.bind((source, 0))
+        sock.connect(address[:2])
+        made.append(sock)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    return made[0]
+
+
+def is_let_in(pid, address, source, kept):
+    sock = connect_in_network_of(pid, address, source)
+    try:
+        wire = Wire.from_socket(sock, address)
+        wire.send(b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert wire.answer().body == b"hello"
+    except (OSError, Closed):
+        sock.close()
+        return False
+    kept.append(wire)
+    return True
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes a network of its own, which needs root")
+def test_one_address_gets_a_quarter_of_all_connections(make_echo):
+    echo = make_echo("--connections", 40, "--tls-listen", "198.51.100.1:0", before=OWN_NETWORK)
+    first, other = [], []
+    got = [is_let_in(echo.pid, echo.tls, "198.51.100.8", first) for _ in range(15)]
+    assert got == [True] * 11 + [False] * 4  # a quarter, and one
+    assert all(is_let_in(echo.pid, echo.tls, "198.51.100.9", other) for _ in range(5))
+    first.pop().close()
+    wait_until(lambda: is_let_in(echo.pid, echo.tls, "198.51.100.8", first), "there is room again")
+    for wire in first + other:
+        wire.close()
 
 
 def test_random_frames_do_no_harm(echo):

@@ -282,13 +282,13 @@ def client_context(alpn=("h2",)):
 class Echo:
     """http_echo, running."""
 
-    def __init__(self, folder, *flags, admin=None, environment=None):
+    def __init__(self, folder, *flags, admin=None, environment=None, before=()):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.cert, self.key = self.folder / "cert.pem", self.folder / "key.pem"
         self.log_path = self.folder / "stderr"
         self.out_path = self.folder / "stdout"
-        command = [PROGRAM, "--tls", self.cert, self.key, *flags]
+        command = [*before, PROGRAM, "--tls", self.cert, self.key, *flags]
         if admin:
             command += ["--admin", admin]
         with open(self.log_path, "wb") as log, open(self.out_path, "wb") as out:

@@ -3,8 +3,10 @@
  *
  *     http_echo [--tls CERT KEY] [--threads N] [--body-max N] [--inflight-max N] [--connections N]
  *               [--header-ms N] [--progress-ms N] [--drain-ms N] [--admin ADDRESS]
+ *               [--tls-listen ADDRESS]
  *
- * Listens on free ports of 127.0.0.1 and prints one line of JSON when it serves:
+ * Listens on free ports of 127.0.0.1, unless told otherwise after --tls, and prints one line of
+ * JSON when it serves:
  * {"pid":…,"cleartext":"http://…","tls":"https://…","admin":"http://…"}. Makes the pair CERT, KEY
  * if it is not there. SIGHUP reloads the pair and prints "reloaded" or "not reloaded"; SIGTERM
  * drains and exits 0.
@@ -291,6 +293,8 @@ static void read_arguments(struct arguments *a, int argc, char **argv)
         } else if (strcmp(name, "--admin") == 0) {
             a->admin_index = o->listener_count;
             a->listeners[o->listener_count++] = (struct http_listen){HTTP_ADMIN, value};
+        } else if (strcmp(name, "--tls-listen") == 0) {
+            a->listeners[a->tls_index].address = value;
         } else if (strcmp(name, "--threads") == 0) {
             o->threads = (unsigned)number;
         } else if (strcmp(name, "--body-max") == 0) {
