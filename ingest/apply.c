@@ -68,6 +68,7 @@ struct step {
     struct item *item;
     struct txn *txn;
     bool has_current;
+    bool key_is_free;        /* the item's key was looked for, and nobody has it */
     struct revision current; /* views of the transaction: void after the first put */
 };
 
@@ -109,6 +110,7 @@ static enum status find_current(struct step *step)
         if (key.len == 0)
             return STATUS_OK;
         enum status s = record_find_by_key(step->txn, step->submission->type->number, key, &record);
+        step->key_is_free = s == STATUS_NOT_FOUND && step->submission->kind == SUBMIT_POST;
         if (s != STATUS_OK)
             return s == STATUS_NOT_FOUND ? STATUS_OK : s;
     }
@@ -127,8 +129,9 @@ static bool key_is_taken(struct step *step)
 {
     struct uuid holder;
     const struct item *item = step->item;
-    if (item->key.len == 0 || record_find_by_key(step->txn, step->submission->type->number,
-                                                 item->key, &holder) != STATUS_OK)
+    if (item->key.len == 0 || step->key_is_free ||
+        record_find_by_key(step->txn, step->submission->type->number, item->key, &holder) !=
+            STATUS_OK)
         return false;
     return !step->has_current || uuid_compare(&holder, &step->current.record) != 0;
 }

@@ -112,9 +112,17 @@ struct uuid txn_uuid(struct txn *txn)
     return uuid_next(&txn->last_uuid, txn->now_ms, &txn->prng);
 }
 
+/* A writer asks for each event that it raises, and its commit alone can change the row: read once.
+ */
 uint64_t txn_generation(struct txn *txn)
 {
-    return meta_get_u64(txn, "generation") + (txn->is_generation_new ? 1 : 0);
+    if (!txn->is_write)
+        return meta_get_u64(txn, "generation");
+    if (!txn->has_generation) {
+        txn->generation = meta_get_u64(txn, "generation");
+        txn->has_generation = txn->status == STATUS_OK;
+    }
+    return txn->generation + (txn->is_generation_new ? 1 : 0);
 }
 
 void txn_bump_generation(struct txn *txn)

@@ -66,7 +66,8 @@ struct txn {
 
     /* What the commit writes, or hands to the parent. */
     struct uuid last_uuid;
-    bool has_uuid, is_uuid_new, is_generation_new;
+    bool has_uuid, is_uuid_new, is_generation_new, has_generation;
+    uint64_t generation; /* as it was when the transaction began */
     bool has_sequence;
     uint64_t last_sequence; /* of the events table */
     unsigned delta_count;
