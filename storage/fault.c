@@ -56,12 +56,8 @@ void fault_point(const char *name)
         (void)kill(getpid(), SIGKILL); /* nothing to do if it fails: the test sees that we live */
 }
 
-size_t fault_map_bytes(size_t wanted, size_t used_bytes)
+size_t fault_map_bytes(size_t wanted, size_t tight)
 {
-    const size_t unit = (size_t)64 * 1024; /* a multiple of every page size */
-
-    if (getenv("POSTERN_FAULT_TIGHT_MAP") == NULL)
-        return wanted;
-    return (used_bytes / unit + 2) * unit;
+    return getenv("POSTERN_FAULT_TIGHT_MAP") == NULL ? wanted : tight;
 }
 #endif

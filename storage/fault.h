@@ -33,16 +33,16 @@ enum status fault_here(void);
 
 #ifdef POSTERN_FAULTS
 void fault_point(const char *name);
-/* The size of a store's map, of which `used_bytes` are in use; `wanted` unless told otherwise. */
-size_t fault_map_bytes(size_t wanted, size_t used_bytes);
+/* The size of a store's map: `wanted`, or, if told so, `tight`. */
+size_t fault_map_bytes(size_t wanted, size_t tight);
 #else
 static inline void fault_point(const char *name)
 {
     (void)name;
 }
-static inline size_t fault_map_bytes(size_t wanted, size_t used_bytes)
+static inline size_t fault_map_bytes(size_t wanted, size_t tight)
 {
-    (void)used_bytes;
+    (void)tight;
     return wanted;
 }
 #endif

@@ -214,7 +214,8 @@ static enum status open_existing(struct store *store, struct err *err)
         return s;
     if (store->map_bytes < facts.map_bytes)
         store->map_bytes = facts.map_bytes;
-    store->map_bytes = fault_map_bytes(store->map_bytes, (facts.last_page + 1) * facts.page_bytes);
+    store->map_bytes = fault_map_bytes(
+        store->map_bytes, ((facts.last_page + 1) * facts.page_bytes / MAP_UNIT + 2) * MAP_UNIT);
     s = env_open(store, err);
     if (s == STATUS_OK)
         s = open_tables(store, TABLE_META + 1, false, err);

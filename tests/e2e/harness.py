@@ -49,6 +49,42 @@ def wait_until(condition, what="the condition", deadline_s=DEADLINE_S):
         time.sleep(0.01)
 
 
+def cpu_s(pid):
+    """Processor seconds that the process has used, its children's not counted."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def own_memory(pid):
+    """Its anonymous memory, in bytes; the store's map is the disk's cache and does not count."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"RssAnon:\s+(\d+)", status)[1]) << 10
+
+
+@contextlib.contextmanager
+def repeating(step):
+    """Calls step() again and again beside what happens inside; what it raises is raised at the end."""
+    stop, errors = threading.Event(), []
+
+    def run():
+        try:
+            step()
+            while not stop.wait(0.01):
+                step()
+        except Exception as error:  # raised below, in the test's own thread
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
 def clean_environment(**extra):
     """Ours without POSTERN_ variables, which would be settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("POSTERN_")}

@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from harness import wait_until
+from harness import repeating, wait_until
 from wire import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY,
                   HAS_PRIORITY, HEADERS, PADDED, PING, PREFACE, PRIORITY, PROTOCOL_ERROR, Closed,
                   Echo, Wire, frame, head, hpack_int, request, rst, settings, window_update)
@@ -46,29 +46,22 @@ def echo(make_echo):
 def bounded(echo, cpu_s=2.0, memory=32 * MIB):
     """The attack inside costs no more than that, and another client is served all the time."""
     echo.is_serving()
-    cpu, before, stop = echo.cpu_s(), echo.memory(), threading.Event()
+    cpu, before = echo.cpu_s(), echo.memory()
     served, failed, peak = [0], [], [before]
 
     def be_served():
-        while not stop.is_set():
-            try:
-                started = time.monotonic()
-                assert echo.is_serving()
-                served[0] += 1
-                peak[0] = max(peak[0], echo.memory())
-                if time.monotonic() - started > 10:
-                    failed.append("waited over 10 s")
-            except Exception as error:  # noqa: BLE001
-                failed.append(repr(error))
-            stop.wait(0.01)
+        try:
+            started = time.monotonic()
+            assert echo.is_serving()
+            served[0] += 1
+            peak[0] = max(peak[0], echo.memory())
+            if time.monotonic() - started > 10:
+                failed.append("waited over 10 s")
+        except Exception as error:  # noqa: BLE001
+            failed.append(repr(error))
 
-    other = threading.Thread(target=be_served)
-    other.start()
-    try:
+    with repeating(be_served):
         yield
-    finally:
-        stop.set()
-        other.join()
     assert echo.process.poll() is None, "the process died"
     assert not failed, failed
     assert served[0] > 0

@@ -5,12 +5,11 @@ import re
 import subprocess
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
 from failing import HAS_SANITIZER, Failing
-from harness import DEADLINE_S, wait_until
+from harness import DEADLINE_S, own_memory, wait_until
 
 MIB = 1 << 20
 UNLIMITED = ["--limit-minute", "1000000", "--limit-hour", "1000000"]
@@ -21,20 +20,17 @@ INFLIGHT_MAX = 256 * MIB  # ingest/http.h: bodies that are being received
 
 
 class Watch(threading.Thread):
-    """Peak of the server's own memory; the store's map is the disk's cache and does not count."""
+    """Peak of the server's own memory."""
 
     def __init__(self, pid):
         super().__init__(daemon=True)
-        self.file, self.ended = Path(f"/proc/{pid}/status"), threading.Event()
-        self.base = self.peak = self.read()
+        self.pid, self.ended = pid, threading.Event()
+        self.base = self.peak = own_memory(pid)
         self.start()
-
-    def read(self):
-        return int(re.search(r"RssAnon:\s+(\d+)", self.file.read_text())[1]) << 10
 
     def run(self):
         while not self.ended.wait(0.02):
-            self.peak = max(self.peak, self.read())
+            self.peak = max(self.peak, own_memory(self.pid))
 
     def finish(self):
         self.ended.set()
@@ -82,6 +78,11 @@ def load(server, key, folder, record, requests, connections, streams):
     return taken, refused
 
 
+def wait_until_over(server, key):
+    wait_until(lambda: queue_length(server) == 0, "nothing waits any more")
+    wait_until(lambda: takes_s(server, key, "after") < 2 * SYNC_S + 0.25, "as quick as the disk")
+
+
 def test_a_surplus_of_requests_is_refused_and_forgotten(slow_disk, tmp_path):
     server, key = slow_disk
     record = {"workOrderNumber": "many", "title": "t", "extra": "x" * 400}
@@ -89,8 +90,7 @@ def test_a_surplus_of_requests_is_refused_and_forgotten(slow_disk, tmp_path):
     # 12,500 at once, of which the writer lets 8,192 wait.
     taken, refused = load(server, key, tmp_path, record, 30000, 125, 100)
     assert taken > 0 and refused > 0
-    wait_until(lambda: queue_length(server) == 0, "nothing waits any more")
-    wait_until(lambda: takes_s(server, key, "after") < 2 * SYNC_S + 0.25, "as quick as the disk")
+    wait_until_over(server, key)
     if not HAS_SANITIZER:
         assert watch.finish() < 12500 * REQUEST_BYTES
     assert server.tool("store", "check").returncode == 0
@@ -103,8 +103,7 @@ def test_a_surplus_of_bytes_is_refused_and_forgotten(slow_disk, tmp_path):
     # 800 MiB at once, 1.2 GiB in all.
     taken, refused = load(server, key, tmp_path, record, 1200, 40, 20)
     assert taken > 0 and refused > 0
-    wait_until(lambda: queue_length(server) == 0, "nothing waits any more")
-    wait_until(lambda: takes_s(server, key, "after") < 2 * SYNC_S + 0.25, "as quick as the disk")
+    wait_until_over(server, key)
     if not HAS_SANITIZER:
         assert watch.finish() < SUBMITTED_MAX + 2 * INFLIGHT_MAX
     assert server.tool("store", "check").returncode == 0

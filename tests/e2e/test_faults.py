@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import DEADLINE_S, clean_environment, curl, wait_until
+from harness import DEADLINE_S, clean_environment, cpu_s, curl, wait_until
 
 UNLIMITED = ["--limit-minute", "1000000", "--limit-hour", "1000000"]
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
@@ -214,11 +214,6 @@ def test_a_read_only_file_system_is_told_and_left_alone(make_server):
 
 
 # Descriptors run out.
-
-def cpu_s(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
 
 def test_without_descriptors_connections_that_are_open_are_served(make_server, receiver):
     server = make_server("--retry-schedule", "1s,1s,1s,1s")

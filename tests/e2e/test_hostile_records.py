@@ -4,68 +4,44 @@ memory, and another sender is served all the time."""
 import contextlib
 import http.client
 import json
-import os
-import re
 import shutil
 import socket
-import threading
-import time
-from pathlib import Path
 
 import pytest
 
+import harness
 from failing import HAS_SANITIZER
-from harness import DEADLINE_S, SCHEMAS
+from harness import DEADLINE_S, SCHEMAS, own_memory, repeating
 
 MIB = 1 << 20
 UNLIMITED = ["--limit-minute", "1000000", "--limit-hour", "1000000"]
 FAILURES_PER_MINUTE = 100  # ingest/authenticate.h
 
 
-class Cost:
-    def __init__(self, server):
-        self.pid = server.process.pid
-
-    def cpu_s(self):
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def memory(self):
-        text = Path(f"/proc/{self.pid}/status").read_text()
-        return int(re.search(r"RssAnon:\s+(\d+)", text)[1]) << 10
-
-
 @contextlib.contextmanager
 def bounded(server, key, cpu_s, memory):
     """What happens inside costs no more than that, and another sender gets 200 all the time."""
-    cost, stop = Cost(server), threading.Event()
-    cpu, before, served, wrong, peak = cost.cpu_s(), cost.memory(), [0], [], [0]
+    pid = server.process.pid
+    used, before, served, peak = harness.cpu_s(pid), own_memory(pid), [0], [0]
+    other = http.client.HTTPConnection("127.0.0.1", port(server), timeout=10)
 
     def be_served():
-        connection = http.client.HTTPConnection("127.0.0.1", port(server), timeout=10)
-        while not stop.wait(0.01):
-            connection.request("POST", "/api/webhook/vendor",
-                               json.dumps({"vendorNumber": "other", "name": "x"}),
-                               {"X-API-Key": key.key, "Content-Type": "application/json"})
-            response = connection.getresponse()
-            response.read()
-            served[0] += 1
-            peak[0] = max(peak[0], cost.memory())
-            if response.status != 200:
-                wrong.append(response.status)
+        other.request("POST", "/api/webhook/vendor",
+                      json.dumps({"vendorNumber": "other", "name": "x"}),
+                      {"X-API-Key": key.key, "Content-Type": "application/json"})
+        response = other.getresponse()
+        answer = response.read()
+        served[0] += 1
+        peak[0] = max(peak[0], own_memory(pid))
+        assert response.status == 200, answer
 
-    other = threading.Thread(target=be_served)
-    other.start()
-    try:
+    with contextlib.closing(other), repeating(be_served):
         yield
-    finally:
-        stop.set()
-        other.join()
     assert server.process.poll() is None
-    assert served[0] > 0 and not wrong, wrong
+    assert served[0] > 0
     if not HAS_SANITIZER:  # which keeps what is freed, and takes its time
         assert peak[0] - before <= memory, f"{(peak[0] - before) / MIB:.1f} MiB"
-        spent = cost.cpu_s() - cpu - served[0] * 0.001
+        spent = harness.cpu_s(pid) - used - served[0] * 0.001
         assert spent <= cpu_s, f"{spent:.2f} s"
 
 

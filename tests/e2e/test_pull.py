@@ -1,14 +1,11 @@
 """GET /api/events: in sequence, without a gap, and held until there is one."""
-import json
-import os
 import re
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
-from harness import curl, wait_until
+from harness import cpu_s, curl, own_memory, wait_until
 from wire import Wire, address_of, request
 
 
@@ -101,16 +98,6 @@ def test_wrong_parameters_are_told(server, key, query):
     assert answer.json()["type"] == "/problems/invalid-request"
 
 
-def cpu_s(server):
-    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def memory_mib(server):
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(re.search(r"RssAnon:\s+(\d+)", status).group(1)) / 1024
-
-
 def inflight(server):
     text = curl(server.admin + "/metrics").body.decode()
     return int(re.search(r"^postern_inflight_requests (\d+)", text, re.MULTILINE).group(1))
@@ -118,17 +105,18 @@ def inflight(server):
 
 def test_a_thousand_waiting_clients_cost_no_time_and_little_memory(server, key):
     pull(server, key)  # what a first request takes is taken
-    memory_before = memory_mib(server)
+    pid = server.process.pid
+    memory_before = own_memory(pid)
     connections = [Wire(address_of(server.http), h2=True) for _ in range(20)]
     streams = range(1, 2 * 50, 2)
     for connection in connections:
         connection.send(*(request(stream, "/api/events?wait=60s", "GET", ("x-api-key", key.key))
                           for stream in streams))
     wait_until(lambda: inflight(server) >= 1000, "all wait")
-    cpu_before, begun = cpu_s(server), time.monotonic()
+    cpu_before, begun = cpu_s(pid), time.monotonic()
     time.sleep(2)
-    share = (cpu_s(server) - cpu_before) / (time.monotonic() - begun)
-    grown = memory_mib(server) - memory_before
+    share = (cpu_s(pid) - cpu_before) / (time.monotonic() - begun)
+    grown = (own_memory(pid) - memory_before) / (1 << 20)
     assert vendors(server, key, 1).status == 200
     for connection in connections:
         with connection:

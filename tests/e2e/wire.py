@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import hpack
 
-from harness import BUILD, DEADLINE_S, SANITIZER_REPORT, wait_until
+from harness import BUILD, DEADLINE_S, SANITIZER_REPORT, cpu_s, wait_until
 
 PROGRAM = BUILD / "tests/support/http_echo"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -332,8 +332,7 @@ class Echo:
         return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text())[1]) << 10
 
     def cpu_s(self):
-        words = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_s(self.pid)
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))

@@ -256,20 +256,6 @@ static void stopping_commits_what_is_queued(void **state)
     assert_int_equal(events_stored(f), WORKS);
 }
 
-static int setup_small_map(void **state)
-{
-    struct fixture *f;
-
-    must(fixture_setup(state) == 0);
-    f = *state;
-    store_close(f->store);
-    fixture_remove_dir(f->dir);
-    must(mkdir(f->dir, 0700) == 0);
-    f->map_bytes = 256 * 1024;
-    fixture_open(f);
-    return 0;
-}
-
 static void a_full_map_is_grown_and_nobody_notices(void **state)
 {
     struct fixture *f = *state;
@@ -436,8 +422,8 @@ int main(void)
         STORE_TEST(what_gathers_during_a_commit_is_one_group_in_order),
         STORE_TEST(a_full_queue_leaves_the_work_with_its_owner),
         STORE_TEST(stopping_commits_what_is_queued),
-        cmocka_unit_test_setup_teardown(a_full_map_is_grown_and_nobody_notices, setup_small_map,
-                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_full_map_is_grown_and_nobody_notices,
+                                        fixture_setup_small_map, fixture_teardown),
         STORE_TEST(a_group_that_grows_large_ends_early),
         STORE_TEST(a_fault_of_the_store_is_everybodys_answer),
         STORE_TEST(a_work_that_meets_damaged_data_fails_alone),

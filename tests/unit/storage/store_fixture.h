@@ -69,17 +69,31 @@ static inline void fixture_reopen(struct fixture *f)
     fixture_open(f);
 }
 
-static inline int fixture_setup(void **state)
+/* `map_bytes`: the initial map; 0: the usual one. */
+static inline int fixture_setup_map(void **state, size_t map_bytes)
 {
     struct fixture *f = calloc(1, sizeof(*f));
 
     must(f != NULL);
     (void)snprintf(f->dir, sizeof(f->dir), "/tmp/postern-unit-XXXXXX");
     must(mkdtemp(f->dir) != NULL);
+    f->map_bytes = map_bytes;
     f->now_ms = FIXTURE_NOW_MS;
     *state = f;
     fixture_open(f);
     return 0;
+}
+
+static inline int fixture_setup(void **state)
+{
+    return fixture_setup_map(state, 0);
+}
+
+/* A map that some dozens of rows fill. */
+#define SMALL_MAP_BYTES ((size_t)256 * 1024)
+static inline int fixture_setup_small_map(void **state)
+{
+    return fixture_setup_map(state, SMALL_MAP_BYTES);
 }
 
 static inline int fixture_teardown(void **state)

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#define SMALL_MAP_BYTES ((size_t)256 * 1024)
 #define ROW_BYTES 4000
 
 static unsigned calls, fails_at; /* 0: none fails */
@@ -45,20 +44,6 @@ static bool has_failed(void)
 
     fails_at = 0;
     return has;
-}
-
-static int setup_small_map(void **state)
-{
-    struct fixture *f;
-
-    must(fixture_setup(state) == 0);
-    f = *state;
-    store_close(f->store);
-    fixture_remove_dir(f->dir);
-    must(mkdir(f->dir, 0700) == 0);
-    f->map_bytes = SMALL_MAP_BYTES;
-    fixture_open(f);
-    return 0;
 }
 
 static enum status put_row(struct fixture *f, uint32_t number)
@@ -162,12 +147,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(whatever_mmap_fails_in_growing_nothing_is_lost,
-                                        setup_small_map, fixture_teardown),
+                                        fixture_setup_small_map, fixture_teardown),
         cmocka_unit_test_setup_teardown(a_map_that_cannot_be_opened_again_is_opened_later,
-                                        setup_small_map, fixture_teardown),
+                                        fixture_setup_small_map, fixture_teardown),
         cmocka_unit_test_setup_teardown(
-            whatever_mmap_fails_in_opening_it_is_told_and_nothing_is_touched, setup_small_map,
-            fixture_teardown),
+            whatever_mmap_fails_in_opening_it_is_told_and_nothing_is_touched,
+            fixture_setup_small_map, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,8 +8,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#define SMALL_MAP_BYTES ((size_t)256 * 1024)
-
 static struct bytes K(const char *text) {
     return bytes_of_str(text);
 }
@@ -424,20 +422,6 @@ static enum status put_megabyte(struct fixture *f, unsigned number)
     return txn_commit(txn);
 }
 
-static int setup_small_map(void **state)
-{
-    struct fixture *f;
-
-    must(fixture_setup(state) == 0);
-    f = *state;
-    store_close(f->store);
-    fixture_remove_dir(f->dir);
-    must(mkdir(f->dir, 0700) == 0);
-    f->map_bytes = SMALL_MAP_BYTES;
-    fixture_open(f);
-    return 0;
-}
-
 static void a_full_map_grows_and_stays_grown(void **state)
 {
     struct fixture *f = *state;
@@ -769,16 +753,16 @@ int main(void)
         STORE_TEST(a_type_keeps_its_number),
         STORE_TEST(more_counters_than_a_transaction_gathers_are_all_kept),
         STORE_TEST(numbers_are_never_given_twice),
-        cmocka_unit_test_setup_teardown(a_full_map_grows_and_stays_grown, setup_small_map,
+        cmocka_unit_test_setup_teardown(a_full_map_grows_and_stays_grown, fixture_setup_small_map,
                                         fixture_teardown),
-        cmocka_unit_test_setup_teardown(readers_go_on_after_the_map_has_moved, setup_small_map,
-                                        fixture_teardown),
-        cmocka_unit_test_setup_teardown(the_map_grows_while_threads_read, setup_small_map,
+        cmocka_unit_test_setup_teardown(readers_go_on_after_the_map_has_moved,
+                                        fixture_setup_small_map, fixture_teardown),
+        cmocka_unit_test_setup_teardown(the_map_grows_while_threads_read, fixture_setup_small_map,
                                         fixture_teardown),
         STORE_TEST(a_full_disk_is_said_and_passes),
         STORE_TEST(a_commit_that_fails_at_the_meta_page_is_recovered_from),
-        cmocka_unit_test_setup_teardown(a_map_that_a_tool_has_grown_is_adopted, setup_small_map,
-                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_map_that_a_tool_has_grown_is_adopted,
+                                        fixture_setup_small_map, fixture_teardown),
         STORE_TEST(a_server_and_a_tool_write_side_by_side),
         STORE_TEST(a_tool_that_dies_in_a_transaction_leaves_nothing_behind),
     };
