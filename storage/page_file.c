@@ -515,3 +515,33 @@ enum status page_file_each_tree_page(const char *path, uint64_t transaction,
         err_wrap(err, "%s", path);
     return s;
 }
+
+/* ---- large rows ---- */
+
+enum status page_each_large_row(const uint8_t *page, uint32_t page_bytes,
+                                enum status (*each)(void *context, uint64_t first, uint64_t bytes),
+                                void *context)
+{
+    struct page_file f = {.fd = -1, .facts.page_bytes = page_bytes};
+    enum status s = STATUS_OK;
+    struct node node;
+
+    for (unsigned i = 0; s == STATUS_OK && i < node_count(page); i++) {
+        s = node_read(&f, page, i, true, &node);
+        if (s == STATUS_OK && (node.flags & NODE_BIG) != 0)
+            s = each(context, native64(node.data.data), HEADER_BYTES + (uint64_t)node.data_bytes);
+    }
+    return s;
+}
+
+bool page_is_leaf(const uint8_t *page)
+{
+    return (native16(page + 10) & 0x0f) == PAGE_LEAF;
+}
+
+uint32_t page_large_row_pages(const uint8_t *page, uint64_t number)
+{
+    bool is_its = native64(page) == number && (native16(page + 10) & 0x0f) == PAGE_OVERFLOW;
+
+    return is_its ? native32(page + 12) : 0;
+}

@@ -40,3 +40,15 @@ MUST_CHECK enum status page_file_check_trees(const char *path, uint64_t transact
 MUST_CHECK enum status page_file_each_tree_page(const char *path, uint64_t transaction,
                                                 void (*each)(void *context, uint64_t page),
                                                 void *context, struct err *err);
+
+/* The large rows of a leaf page that the caller has read: each row's first page of its own, and how
+ * many bytes of those pages it fills, counted from their header on. STATUS_CORRUPT, or what `each`
+ * answered. */
+MUST_CHECK enum status page_each_large_row(const uint8_t *page, uint32_t page_bytes,
+                                           enum status (*each)(void *context, uint64_t first,
+                                                               uint64_t bytes),
+                                           void *context);
+bool page_is_leaf(const uint8_t *page);
+/* How many pages of its own a large row has, by the first one's header; 0: `page` is not `number`'s
+ * first. They may be more than the row fills. */
+uint32_t page_large_row_pages(const uint8_t *page, uint64_t number);

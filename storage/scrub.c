@@ -7,7 +7,9 @@
  * reader is that far, and only once a later commit has replaced the meta page of T - 1 too: the
  * content that either meta page leads to is never touched. So the pages that the last commit freed
  * are left; they are of the trees of the commit before, and only their unused middle is cleared.
- * The unused middle of a page is looked at by nobody. A crash in between leaves some zeros less.
+ * The unused middle of a page, and what lies behind a large row in the pages that it has for
+ * itself, are looked at by nobody; LMDB leaves in both what its memory had before. A crash in
+ * between leaves some zeros less.
  *
  * Pages are told apart by the trees and the free list, never by what they contain: a body is the
  * sender's, and may look like a page.
@@ -41,7 +43,9 @@ struct scrubber {
     uint64_t from, to; /* the portion */
     uint8_t *uses;     /* of the portion's pages: enum page_use */
     uint64_t held;
+    int fd; /* the environment's */
     uint8_t page[PAGE_MAX_BYTES];
+    uint8_t rest[PAGE_MAX_BYTES]; /* of a large row's pages */
 };
 
 /* ---- who looks at what ---- */
@@ -141,29 +145,73 @@ static enum status note_uses(struct scrubber *scrubber)
 
 /* ---- zeros ---- */
 
-static enum status zero_range(struct scrubber *scrubber, int fd, uint64_t page, size_t from,
-                              size_t to)
+/* `content` is what lies there now. */
+static enum status zero(const struct scrubber *scrubber, uint8_t *content, size_t len,
+                        uint64_t offset)
 {
-    size_t len = to - from;
-    size_t i = from;
+    size_t i = 0;
 
-    while (i < to && scrubber->page[i] == 0)
+    while (i < len && content[i] == 0)
         i++;
-    if (i == to)
+    if (i == len)
         return STATUS_OK;
-    memset(scrubber->page + from, 0, len);
-    if (pwrite(fd, scrubber->page + from, len, (off_t)(page * scrubber->page_bytes + from)) !=
-        (ssize_t)len)
+    memset(content, 0, len);
+    if (pwrite(scrubber->fd, content, len, (off_t)offset) != (ssize_t)len)
         return errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO;
     fault_point("scrub_zeroed");
     return STATUS_OK;
 }
 
-static enum status scrub_page(struct scrubber *scrubber, int fd, uint64_t page)
+static enum status zero_range(struct scrubber *scrubber, uint64_t page, size_t from, size_t to)
+{
+    return zero(scrubber, scrubber->page + from, to - from, page * scrubber->page_bytes + from);
+}
+
+/* What a large row leaves of its pages. Once committed they never change. */
+static enum status scrub_behind_row(void *context, uint64_t first, uint64_t bytes)
+{
+    struct scrubber *scrubber = context;
+    size_t whole = scrubber->page_bytes;
+    uint64_t at = first * whole + bytes, end;
+    enum status s = STATUS_OK;
+
+    if (pread(scrubber->fd, scrubber->rest, whole, (off_t)(first * whole)) != (ssize_t)whole)
+        return STATUS_IO;
+    end = (first + page_large_row_pages(scrubber->rest, first)) * whole;
+    if (at > end)
+        return STATUS_CORRUPT;
+    while (s == STATUS_OK && at < end) {
+        size_t len = whole - at % whole;
+
+        if (pread(scrubber->fd, scrubber->rest, len, (off_t)at) != (ssize_t)len)
+            return STATUS_IO;
+        s = zero(scrubber, scrubber->rest, len, at);
+        at += len;
+    }
+    return s;
+}
+
+/* A page of a tree. */
+static enum status scrub_tree_page(struct scrubber *scrubber, uint64_t page)
+{
+    uint16_t lower, upper;
+    enum status s;
+
+    memcpy(&lower, scrubber->page + 12, sizeof(lower));
+    memcpy(&upper, scrubber->page + 14, sizeof(upper));
+    if (lower < HEADER_BYTES || lower > upper || upper > scrubber->page_bytes)
+        return STATUS_CORRUPT;
+    s = zero_range(scrubber, page, lower, upper);
+    if (s != STATUS_OK || !page_is_leaf(scrubber->page))
+        return s;
+    return page_each_large_row(scrubber->page, (uint32_t)scrubber->page_bytes, scrub_behind_row,
+                               scrubber);
+}
+
+static enum status scrub_page(struct scrubber *scrubber, uint64_t page)
 {
     size_t whole = scrubber->page_bytes;
-    uint16_t lower, upper;
-    ssize_t n = pread(fd, scrubber->page, whole, (off_t)(page * whole));
+    ssize_t n = pread(scrubber->fd, scrubber->page, whole, (off_t)(page * whole));
 
     if (n < 0)
         return STATUS_IO;
@@ -171,17 +219,13 @@ static enum status scrub_page(struct scrubber *scrubber, int fd, uint64_t page)
         return STATUS_OK; /* never written */
     switch ((enum page_use)scrubber->uses[page - scrubber->from]) {
     case PAGE_FREE:
-        return zero_range(scrubber, fd, page, 0, whole);
+        return zero_range(scrubber, page, 0, whole);
     case PAGE_IN_TREE:
-        memcpy(&lower, scrubber->page + 12, sizeof(lower));
-        memcpy(&upper, scrubber->page + 14, sizeof(upper));
-        if (lower < HEADER_BYTES || lower > upper || upper > whole)
-            return STATUS_CORRUPT;
-        return zero_range(scrubber, fd, page, lower, upper);
+        return scrub_tree_page(scrubber, page);
     case PAGE_HELD:
         scrubber->held++;
         return STATUS_OK;
-    case PAGE_OTHER: /* an overflow page in use */
+    case PAGE_OTHER: /* a large row's: its leaf page leads to what lies behind it */
         return STATUS_OK;
     }
     return STATUS_OK;
@@ -189,15 +233,14 @@ static enum status scrub_page(struct scrubber *scrubber, int fd, uint64_t page)
 
 static enum status scrub_portion(struct scrubber *scrubber)
 {
-    mdb_filehandle_t fd;
     enum status s = note_uses(scrubber);
 
     if (s != STATUS_OK)
         return s;
-    (void)mdb_env_get_fd(scrubber->store->env, &fd); /* fails only without an environment */
+    (void)mdb_env_get_fd(scrubber->store->env, &scrubber->fd); /* fails only without one */
     for (uint64_t page = scrubber->from; s == STATUS_OK && page < scrubber->to; page++)
-        s = scrub_page(scrubber, fd, page);
-    if (s == STATUS_OK && fdatasync(fd) != 0)
+        s = scrub_page(scrubber, page);
+    if (s == STATUS_OK && fdatasync(scrubber->fd) != 0)
         s = STATUS_IO;
     return s;
 }

@@ -2,11 +2,11 @@
  * scrub: after an erasure, remove what is left of it in the data file.
  *
  * LMDB copies a page when it changes it: the page before stays in the file until it is used again,
- * and the unused middle of a page may hold anything that lay in memory before. store_scrub writes
- * zeros over both.
+ * and what nothing uses of a page, its middle or what lies behind a large row, may hold anything
+ * that lay in memory before. store_scrub writes zeros over all of it.
  *
  * What it cannot reach is memory: a server that runs beside it may still have pages of before in
- * its heap, and write some of their bytes into the unused middle of a page later. Whoever needs
+ * its heap, and write some of their bytes into such places later. Whoever needs
  * certainty stops the server first; a backup (storage/check.h) never has any of it.
  *
  * Not for every day: it reads the whole file, and holds the writer's lock for a portion at a time

@@ -126,6 +126,46 @@ static void nothing_of_what_was_erased_stays_in_the_file(void **state)
     assert_true(is_in_file(f, "SECRET"));
 }
 
+/* LMDB writes such a row into a page of its own, whose rest is what its memory had before. */
+static void put_large_rows(struct fixture *f, struct revision revisions[], unsigned count)
+{
+    static uint8_t body[2500];
+
+    memset(body, 'k', sizeof(body));
+    for (unsigned i = 0; i < count; i++) {
+        struct txn *txn = fixture_write(f);
+
+        revisions[i] = (struct revision){.record = txn_uuid(txn),
+                                         .number = 1,
+                                         .type = 1,
+                                         .action = ACTION_CREATED,
+                                         .body = bytes_of(body, sizeof(body))};
+        record_put(txn, &revisions[i], bytes_of(NULL, 0));
+        fixture_commit(txn);
+    }
+}
+
+static void what_lies_behind_a_large_row_is_cleared_too(void **state)
+{
+    struct fixture *f = *state;
+    struct revision revisions[60], found;
+    uint64_t held;
+
+    fill(f);
+    put_large_rows(f, revisions, 60);
+    erase(f);
+    assert_int_equal(store_scrub(f->store, &held), STATUS_OK);
+    assert_int_equal(held, 0);
+    assert_false(is_in_file(f, "SECRET"));
+    assert_rest_is_whole(f);
+    struct txn *txn = fixture_read(f);
+    for (unsigned i = 0; i < 60; i++) {
+        assert_int_equal(record_current(txn, &revisions[i].record, &found), STATUS_OK);
+        assert_true(bytes_equal(found.body, revisions[i].body));
+    }
+    txn_abort(txn);
+}
+
 static void what_a_reader_still_sees_is_left_alone(void **state)
 {
     struct fixture *f = *state;
@@ -202,6 +242,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORE_TEST(nothing_of_what_was_erased_stays_in_the_file),
+        STORE_TEST(what_lies_behind_a_large_row_is_cleared_too),
         STORE_TEST(what_a_reader_still_sees_is_left_alone),
         STORE_TEST(a_body_that_looks_like_a_page_is_left_as_it_is),
         STORE_TEST(a_fault_at_any_place_harms_nothing),
