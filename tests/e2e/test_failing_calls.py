@@ -220,7 +220,7 @@ def test_a_process_that_dies_for_want_of_memory_has_lost_nothing(begin):
     """h2o gives up where it gets no memory: whoever supervises the server starts it again."""
     server, failing, senders = begin(memory=True)
     for i in range(3):
-        failing.set("memory", errno.ENOMEM, every=10 * i + 1, thread="http-0")
+        failing.set("memory", errno.ENOMEM, every=10 * i + 1, thread="http")
         wait_until(lambda: server.process.poll() is not None, "it has died")
         failing.set("memory")
         server.process = None

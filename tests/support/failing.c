@@ -43,8 +43,7 @@ struct rule {
     _Atomic uint32_t every; /* each so many-th fails; 1: all */
     _Atomic uint32_t delay_us;
     _Atomic uint32_t once; /* not 0: the rule ends with its first failure */
-    char thread[16]; /* only on threads of this name; "!http": on all whose name does not begin
-                      * so; "": on all */
+    char thread[16]; /* only on threads whose name begins so; "!http": on all others; "": on all */
     _Atomic uint64_t calls, failed;
     uint64_t reserved[2];
 };
@@ -67,12 +66,12 @@ __attribute__((constructor)) static void begin(void)
 static bool is_of_thread(const struct rule *rule)
 {
     char name[16] = "";
-    if (rule->thread[0] == '\0')
+    bool is_not = rule->thread[0] == '!';
+    const char *begins = rule->thread + is_not;
+    if (*begins == '\0')
         return true;
     prctl(PR_GET_NAME, name);
-    if (rule->thread[0] == '!')
-        return strncmp(name, rule->thread + 1, strlen(rule->thread + 1)) != 0;
-    return strncmp(name, rule->thread, sizeof name) == 0;
+    return (strncmp(name, begins, strlen(begins)) == 0) != is_not;
 }
 
 /* True: the call shall fail, and errno says why. */
