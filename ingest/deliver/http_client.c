@@ -44,7 +44,7 @@
 #define CALLS_KEPT 64          /* easy handles kept for the next post */
 
 struct call {
-    struct call *next; /* in the list of idle ones */
+    struct call *next; /* in the list of idle or of unwatched ones */
     struct curl_client *client;
     CURL *easy;
     struct curl_slist *headers;
@@ -52,7 +52,8 @@ struct call {
     size_t header_bytes, body_bytes;
     bool is_answered; /* final status and all headers are there */
     bool is_cut;      /* we ended the response ourselves */
-    bool is_begun;    /* it looked for an address or got a connection; else it waited for one */
+    bool is_unwatched;
+    bool is_begun; /* it looked for an address or got a connection; else it waited for one */
     struct err denied;
     char error[CURL_ERROR_SIZE];
 };
@@ -75,6 +76,7 @@ struct curl_client {
     char *ca_file;
     struct call *idle;
     size_t idle_count;
+    struct call *unwatched; /* whose socket could not be watched, for want of memory */
 };
 
 static void call_free(struct call *call)
@@ -85,9 +87,30 @@ static void call_free(struct call *call)
 }
 
 /* After a call: keep the handle for the next one. */
+static void mark_unwatched(struct call *call)
+{
+    if (call->is_unwatched)
+        return;
+    call->is_unwatched = true;
+    call->next = call->client->unwatched;
+    call->client->unwatched = call;
+}
+
+static void unmark_unwatched(struct call *call)
+{
+    struct call **at = &call->client->unwatched;
+    if (!call->is_unwatched)
+        return;
+    while (*at != call)
+        at = &(*at)->next;
+    *at = call->next;
+    call->is_unwatched = false;
+}
+
 static void call_release(struct call *call)
 {
     struct curl_client *client = call->client;
+    unmark_unwatched(call);
     call->post = NULL;
     curl_slist_free_all(call->headers);
     call->headers = NULL;
@@ -375,6 +398,8 @@ static void act(struct curl_client *client, curl_socket_t socket, int events)
 {
     int running;
     (void)curl_multi_socket_action(client->multi, socket, events, &running);
+    while (client->unwatched)
+        complete(client->unwatched, CURLE_OUT_OF_MEMORY); /* which takes it off the list */
     CURLMsg *message;
     int left;
     while ((message = curl_multi_info_read(client->multi, &left))) {
@@ -432,10 +457,11 @@ static struct watch *watch_new(struct curl_client *client, curl_socket_t socket)
     return watch;
 }
 
+/* Without memory the post is ended, by act(). The callback never says that it failed: libcurl would
+ * refuse every post from then on. */
 static int watch_socket(CURL *easy, curl_socket_t socket, int what, void *context,
                         void *socket_context)
 {
-    (void)easy;
     struct curl_client *client = context;
     struct watch *watch = socket_context;
     if (what == CURL_POLL_REMOVE) {
@@ -445,11 +471,16 @@ static int watch_socket(CURL *easy, curl_socket_t socket, int what, void *contex
         }
         return 0;
     }
-    if (!watch && !(watch = watch_new(client, socket)))
-        return -1;
+    if (!watch)
+        watch = watch_new(client, socket);
     int events = what & CURL_POLL_IN ? UV_READABLE : 0;
     events |= what & CURL_POLL_OUT ? UV_WRITABLE : 0;
-    return uv_poll_start(&watch->poll, events, on_socket) ? -1 : 0;
+    struct call *call = NULL;
+    if (!watch || uv_poll_start(&watch->poll, events, on_socket) != 0)
+        (void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, &call);
+    if (call)
+        mark_unwatched(call);
+    return 0;
 }
 
 /* A quarter of what this process may open: the rest is for those who send to us. */
