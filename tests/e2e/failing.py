@@ -39,7 +39,8 @@ class Failing:
 
     def set(self, kind, error=0, every=1, delay_s=0.0, thread="", once=False):
         at = KINDS.index(kind) * RULE.size
-        # The error last: it puts the rule in force.
+        # The error puts a rule in force: the old one ends first, the new one begins last.
+        self.map[at:at + 4] = struct.pack("<I", 0)
         self.map[at + 4:at + COUNTS_AT] = struct.pack("<III16s", every, int(delay_s * 1e6), once,
                                                       thread.encode())
         self.map[at:at + 4] = struct.pack("<I", error)
