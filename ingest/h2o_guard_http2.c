@@ -22,7 +22,6 @@
 #define CONTINUATIONS_MAX 64
 #define HEAD_BLOCK_BYTES_MAX 65536
 #define HEAD_BLOCK_FIELDS_MAX 256
-#define FRAME_HEADER_BYTES 9
 #define THROWN_BYTES_FREE (UINT64_C(64) << 20)
 #define THROWN_BYTES_PER_STREAM (UINT64_C(16) << 20) /* the window h2o gives each */
 
@@ -220,58 +219,6 @@ int h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_header_table_t *table, con
     else if (ret == 0 || ret == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR)
         request_begin(connection, req, ret != 0, content_length);
     return ret;
-}
-
-/* --- answers' header blocks --- */
-
-/* The client's table is smaller than ours: begin anew with that size. */
-static void output_table_shrink(h2o_hpack_header_table_t *table, uint32_t size)
-{
-    h2o_hpack_dispose_header_table(table);
-    memset(table, 0, sizeof *table);
-    table->hpack_capacity = size;
-}
-
-/* Puts a "dynamic table size update" (RFC 7541 section 6.3) in front of the block that begins, with
- * its frame's header, at `start`. */
-static void put_table_size(h2o_buffer_t **buf, size_t start, uint32_t size)
-{
-    uint8_t update[4] = {0x20 | (size < 31 ? size : 31)};
-    size_t len = 1, block = start + FRAME_HEADER_BYTES;
-    if (size >= 31) {
-        uint32_t rest = size - 31; /* below 4096: two more bytes at most */
-        if (rest >= 128)
-            update[len++] = (uint8_t)(0x80 | (rest & 127));
-        update[len++] = (uint8_t)(rest >= 128 ? rest >> 7 : rest);
-    }
-    h2o_buffer_reserve(buf, len);
-    uint8_t *bytes = (uint8_t *)(*buf)->bytes;
-    memmove(bytes + block + len, bytes + block, (*buf)->size - block);
-    memcpy(bytes + block, update, len);
-    (*buf)->size += len;
-    size_t frame_len = ((size_t)bytes[start] << 16 | get_be16(bytes + start + 1)) + len;
-    bytes[start] = (uint8_t)(frame_len >> 16);
-    put_be16(bytes + start + 1, (uint16_t)frame_len);
-}
-
-/* h2o never looks at the client's SETTINGS_HEADER_TABLE_SIZE; one below 4096 could not read us. */
-void h2o_hpack_flatten_response(h2o_buffer_t **buf, h2o_hpack_header_table_t *table,
-                                uint32_t stream_id, size_t max_frame_size, h2o_res_t *res,
-                                h2o_timestamp_t *ts, const h2o_iovec_t *server_name,
-                                size_t content_length)
-{
-    h2o_http2_conn_t *conn = H2O_STRUCT_FROM_MEMBER(h2o_http2_conn_t, _output_header_table, table);
-    uint32_t size = conn->peer_settings.header_table_size;
-    size_t start = (*buf)->size;
-    bool is_smaller = size < table->hpack_capacity;
-    if (is_smaller)
-        output_table_shrink(table, size);
-    /* room for the update, should the block fill a frame exactly */
-    GUARD_REAL(h2o_hpack_flatten_response)
-    (buf, table, stream_id, is_smaller ? max_frame_size - 3 : max_frame_size, res, ts, server_name,
-     content_length);
-    if (is_smaller)
-        put_table_size(buf, start, size);
 }
 
 /* --- frames --- */

@@ -47,14 +47,14 @@ struct http_request {
 struct bytes http_header(const struct http_request *request, const char *lower_name);
 
 struct http_field {
-    const char *name;   /* lower case */
+    const char *name;   /* lower case; lives as long as the program */
     struct bytes value; /* a field whose value has CR, LF or NUL is left out */
 };
 struct http_answer {
     int status;
     const struct http_field *fields;
     size_t field_count;
-    struct bytes body; /* everything is copied; content-length is added */
+    struct bytes body; /* it and the fields' values are copied; content-length is added */
 };
 /* Send the answer and free the exchange. On the exchange's loop. A HEAD request's body is dropped.
  */

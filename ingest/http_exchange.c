@@ -175,17 +175,27 @@ static bool value_is_sendable(struct bytes value)
     return true;
 }
 
-static void add_field(h2o_req_t *req, const struct http_field *field)
+/* One piece of memory for what all of them need. */
+static void add_fields(h2o_req_t *req, const struct http_field *fields, size_t count)
 {
-    if (!value_is_sendable(field->value))
-        return;
-    size_t name_len = strlen(field->name);
-    char *copy = h2o_mem_alloc_pool(&req->pool, name_len + field->value.len);
-    memcpy(copy, field->name, name_len);
-    if (field->value.len != 0)
-        memcpy(copy + name_len, field->value.data, field->value.len);
-    h2o_add_header_by_str(&req->pool, &req->res.headers, copy, name_len, 1, NULL, copy + name_len,
-                          field->value.len);
+    h2o_headers_t *headers = &req->res.headers;
+    size_t text_bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        text_bytes += fields[i].value.len;
+    h2o_iovec_t *names = h2o_mem_alloc_pool(&req->pool, count * sizeof *names + text_bytes);
+    char *text = (char *)(names + count);
+    h2o_vector_reserve(&req->pool, headers, headers->size + count);
+    for (size_t i = 0; i < count; i++) {
+        struct bytes value = fields[i].value;
+        if (!value_is_sendable(value))
+            continue;
+        if (value.len != 0)
+            memcpy(text, value.data, value.len);
+        names[i] = h2o_iovec_init(fields[i].name, strlen(fields[i].name));
+        headers->entries[headers->size++] =
+            (h2o_header_t){.name = &names[i], .value = h2o_iovec_init(text, value.len)};
+        text += value.len;
+    }
 }
 
 /* h2o_send_inline, but without an empty buffer: h2o would need another turn of the loop for it. */
@@ -211,8 +221,7 @@ static void request_send(struct request *request, const struct http_answer *answ
     req->res.reason = status_reason(answer->status);
     if (answer->status != 204 && answer->status != 304)
         req->res.content_length = answer->body.len;
-    for (size_t i = 0; i < answer->field_count; i++)
-        add_field(req, &answer->fields[i]);
+    add_fields(req, answer->fields, answer->field_count);
     if (request->is_cut || connection->loop->drain_since_ms != 0)
         req->http1_is_persistent = 0;
     if (request->is_cut && !connection->is_http2)

@@ -115,10 +115,10 @@ static enum status show_record(struct call *call, const struct catalog_type *typ
     return s;
 }
 
-static bool etag_matches(struct bytes if_none_match, const char *etag)
+static bool etag_matches(struct bytes if_none_match, struct bytes etag)
 {
     return if_none_match.len > 0 &&
-           (bytes_equal_str(if_none_match, "*") || bytes_equal_str(if_none_match, etag));
+           (bytes_equal_str(if_none_match, "*") || bytes_equal(if_none_match, etag));
 }
 
 void read_record(struct call *call, const struct http_request *request, const struct route *route,
@@ -143,11 +143,12 @@ void read_record(struct call *call, const struct http_request *request, const st
         call_unavailable(call, s);
         return;
     }
-    char etag[16], received[TIME_TEXT_BYTES];
-    reply_etag(shown.revision, etag);
+    CLEANUP(buf_fini) struct buf etag = {0};
+    char received[TIME_TEXT_BYTES];
+    reply_put_etag(&etag, shown.revision);
     time_format(shown.received_ms, received);
     struct call_extra extra = {0};
-    call_extra_add(&extra, "etag", bytes_of_str(etag));
+    call_extra_add(&extra, "etag", buf_bytes(&etag));
     call_extra_add(&extra, "x-received-at", bytes_of_str(received));
     struct precondition wanted;
     if (precondition_parse(http_header(request, "if-match"), (struct bytes){0}, &wanted) !=
@@ -161,7 +162,7 @@ void read_record(struct call *call, const struct http_request *request, const st
                           "the record's current revision is not the one named");
         return;
     }
-    bool is_known = etag_matches(http_header(request, "if-none-match"), etag);
+    bool is_known = etag_matches(http_header(request, "if-none-match"), buf_bytes(&etag));
     call_answer(call, is_known ? 304 : 200, bytes_of_str("application/json"),
                 is_known ? (struct bytes){0} : buf_bytes(&call->loop->body), &extra);
 }

@@ -7,8 +7,6 @@
 #include "base/clock.h"
 #include "schemas/json_write.h"
 
-#include <stdio.h>
-
 static const char *action_of(const struct item *item)
 {
     return item->result == ITEM_UNCHANGED ? "unchanged" : record_action_text(item->action);
@@ -89,9 +87,11 @@ static void put_item(const struct submission *submission, const struct item *ite
     put_success(submission, item, out);
 }
 
-void reply_etag(uint32_t revision, char ret_text[16])
+void reply_put_etag(struct buf *out, uint32_t revision)
 {
-    snprintf(ret_text, 16, "\"%u\"", revision);
+    buf_put_char(out, '"');
+    buf_put_decimal(out, revision);
+    buf_put_char(out, '"');
 }
 
 static void render_single(const struct submission *submission, struct buf *body,
@@ -108,10 +108,9 @@ static void render_single(const struct submission *submission, struct buf *body,
     ret->content_type = bytes_of_str("application/json");
     if (item->action != ACTION_DELETED) {
         /* Behind the body in the same buffer, so that it lives as long. */
-        char etag[16];
-        reply_etag(item->revision, etag);
-        buf_put_str(body, etag);
-        ret->etag.len = strlen(etag);
+        size_t body_bytes = body->len;
+        reply_put_etag(body, item->revision);
+        ret->etag.len = body->len - body_bytes;
     }
 }
 

@@ -11,5 +11,5 @@
  * `body` is cleared first. */
 void reply_render(const struct submission *submission, struct buf *body,
                   struct rendered *ret_rendered);
-/* `"3"`, terminated; at least 16 bytes. */
-void reply_etag(uint32_t revision, char ret_text[16]);
+/* Adds the entity tag of a revision: `"3"`. */
+void reply_put_etag(struct buf *out, uint32_t revision);
