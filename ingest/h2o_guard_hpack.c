@@ -93,8 +93,8 @@ static size_t head_bytes_max(const h2o_res_t *res, const h2o_iovec_t *server_nam
 {
     size_t bytes = OWN_BYTES_MAX + server_name->len;
     for (size_t i = 0; i < res->headers.size; i++)
-        bytes += FIELD_BYTES_MAX + res->headers.entries[i].name->len +
-                 res->headers.entries[i].value.len;
+        bytes +=
+            FIELD_BYTES_MAX + res->headers.entries[i].name->len + res->headers.entries[i].value.len;
     return bytes;
 }
 

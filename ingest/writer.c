@@ -20,13 +20,16 @@
 #include "storage/events.h"
 #include "storage/fault.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define QUEUE_MAX_DEFAULT 8192
 #define GROUP_MAX_DEFAULT 1024
 #define GROUP_BYTES_MAX ((size_t)64 * 1024 * 1024) /* of memory that a transaction takes */
+#define REST_MS 250    /* a pause after which the store need not be ready for the next commit */
 #define GROWTHS_MAX 40 /* doublings for one group: more than an address space has */
 
 struct writer {
@@ -37,6 +40,7 @@ struct writer {
     struct work *first, **last;
     uint32_t queued;
     bool is_stopping;
+    bool has_rested; /* since the last group */
     struct writer_stats stats;
 };
 
@@ -164,6 +168,27 @@ static void group_run_all(struct writer *writer, struct group group)
 
 /* ---- the thread ---- */
 
+/* Under the mutex, which is let go meanwhile. May come back without work. */
+static void wait_for_work(struct writer *writer)
+{
+    struct timespec until;
+
+    if (writer->has_rested) {
+        pthread_cond_wait(&writer->wake, &writer->mutex);
+        return;
+    }
+    (void)clock_gettime(CLOCK_MONOTONIC, &until); /* the condition's clock; always there */
+    until.tv_nsec += REST_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    if (pthread_cond_timedwait(&writer->wake, &writer->mutex, &until) != ETIMEDOUT)
+        return;
+    writer->has_rested = true;
+    pthread_mutex_unlock(&writer->mutex);
+    store_rest(writer->options.store);
+    pthread_mutex_lock(&writer->mutex);
+}
+
 /* Waits for work; an empty group: stopped, and nothing is left. */
 static struct group group_take(struct writer *writer)
 {
@@ -172,7 +197,7 @@ static struct group group_take(struct writer *writer)
 
     pthread_mutex_lock(&writer->mutex);
     while (writer->first == NULL && !writer->is_stopping)
-        pthread_cond_wait(&writer->wake, &writer->mutex);
+        wait_for_work(writer);
     group.first = writer->first;
     while (writer->first != NULL && group.count < writer->options.group_max) {
         last = writer->first;
@@ -184,6 +209,7 @@ static struct group group_take(struct writer *writer)
     if (writer->first == NULL)
         writer->last = &writer->first;
     writer->queued -= group.count;
+    writer->has_rested = false;
     pthread_mutex_unlock(&writer->mutex);
     return group;
 }
@@ -222,6 +248,7 @@ static void writer_free(struct writer *writer)
 enum status writer_start(const struct writer_options *options, struct writer **ret_writer)
 {
     struct writer *writer = calloc(1, sizeof(*writer));
+    pthread_condattr_t attr;
 
     *ret_writer = NULL;
     if (writer == NULL)
@@ -233,7 +260,10 @@ enum status writer_start(const struct writer_options *options, struct writer **r
         writer->options.group_max = GROUP_MAX_DEFAULT;
     writer->last = &writer->first;
     must(pthread_mutex_init(&writer->mutex, NULL) == 0);
-    must(pthread_cond_init(&writer->wake, NULL) == 0);
+    must(pthread_condattr_init(&attr) == 0);
+    must(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
+    must(pthread_cond_init(&writer->wake, &attr) == 0);
+    must(pthread_condattr_destroy(&attr) == 0);
     if (start_thread(writer) != 0) {
         writer_free(writer);
         return STATUS_NO_MEMORY;

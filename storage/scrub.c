@@ -25,25 +25,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define FREE_LIST_DBI 0
 #define PORTION_PAGES 16384
 #define PAGE_MAX_BYTES 65536
 #define HEADER_BYTES 16
 #define FIRST_DATA_PAGE 2
+#define READER_TURNS_MAX 100 /* two seconds in all */
+#define READER_TURN_NS 20000000
 
-enum page_use { PAGE_OTHER, PAGE_IN_TREE, PAGE_FREE, PAGE_HELD };
+enum page_use { PAGE_OTHER, PAGE_IN_TREE, PAGE_FREE, PAGE_HELD, PAGE_HELD_SINCE };
 
 struct scrubber {
     struct store *store;
     MDB_txn *snapshot; /* of what is committed, while the writer's lock is held */
     size_t last;       /* the snapshot's transaction */
     size_t oldest;     /* the oldest reader's */
+    size_t begun;      /* the last when the pass began */
     size_t page_bytes;
-    uint64_t from, to; /* the portion */
-    uint8_t *uses;     /* of the portion's pages: enum page_use */
-    uint64_t held;
-    int fd; /* the environment's */
+    uint64_t from, to;         /* the portion */
+    uint8_t *uses;             /* of the portion's pages: enum page_use */
+    uint64_t held, held_since; /* pages freed before the pass began, and since */
+    int fd;                    /* the environment's */
     uint8_t page[PAGE_MAX_BYTES];
     uint8_t rest[PAGE_MAX_BYTES]; /* of a large row's pages */
 };
@@ -85,7 +89,8 @@ static enum status note_free_row(struct scrubber *scrubber, MDB_val key, MDB_val
     memcpy(&count, at, sizeof(count));
     if (count > row.mv_size / sizeof(page) - 1)
         return STATUS_CORRUPT;
-    use = transaction > scrubber->oldest  ? PAGE_HELD
+    use = transaction > scrubber->oldest
+              ? transaction > scrubber->begun ? PAGE_HELD_SINCE : PAGE_HELD
           : transaction == scrubber->last ? PAGE_OTHER
                                           : PAGE_FREE;
     for (size_t i = 0; i < count; i++) {
@@ -225,6 +230,9 @@ static enum status scrub_page(struct scrubber *scrubber, uint64_t page)
     case PAGE_HELD:
         scrubber->held++;
         return STATUS_OK;
+    case PAGE_HELD_SINCE:
+        scrubber->held_since++;
+        return STATUS_OK;
     case PAGE_OTHER: /* a large row's: its leaf page leads to what lies behind it */
         return STATUS_OK;
     }
@@ -299,11 +307,65 @@ static enum status commit_once_more(struct store *store)
     return s == STATUS_OK ? commit_once_more(store) : s;
 }
 
+/* ---- passes ---- */
+
+/* Gives readers of before a moment to end, and the server's pin to move on (storage/pin.c). */
+static void wait_for_readers(struct scrubber *scrubber)
+{
+    struct store *store = scrubber->store;
+    int dead;
+
+    for (int turn = 0; turn < READER_TURNS_MAX; turn++) {
+        scrubber->oldest = SIZE_MAX;
+        store_rest(store);
+        pthread_rwlock_rdlock(&store->map_lock);
+        if (store->env != NULL) {
+            (void)mdb_reader_check(store->env, &dead);
+            (void)mdb_reader_list(store->env, note_reader, scrubber);
+        }
+        pthread_rwlock_unlock(&store->map_lock);
+        if (scrubber->oldest >= scrubber->begun)
+            return;
+        (void)nanosleep(&(struct timespec){.tv_nsec = READER_TURN_NS}, NULL); /* or less */
+    }
+}
+
+static enum status last_transaction(struct store *store, size_t *ret_id)
+{
+    struct txn *txn;
+    enum status s = txn_read(store, &txn);
+
+    if (s != STATUS_OK)
+        return s;
+    *ret_id = mdb_txn_id(txn->lmdb);
+    txn_abort(txn);
+    return STATUS_OK;
+}
+
+static enum status scrub_pass(struct scrubber *scrubber)
+{
+    uint64_t pages = FIRST_DATA_PAGE + 1;
+    enum status s = commit_once_more(scrubber->store);
+
+    scrubber->held = scrubber->held_since = 0;
+    if (s == STATUS_OK)
+        s = last_transaction(scrubber->store, &scrubber->begun);
+    if (s == STATUS_OK)
+        wait_for_readers(scrubber);
+    for (uint64_t from = FIRST_DATA_PAGE; s == STATUS_OK && from < pages; from += PORTION_PAGES) {
+        scrubber->from = from;
+        scrubber->to = from + PORTION_PAGES;
+        s = locked_portion(scrubber, &pages);
+    }
+    return s;
+}
+
+/* A page that was in use when the first pass began, and that a commit gave back before the pass
+ * came to it, may be held: the second pass finds it. What was written since has nothing of it. */
 enum status store_scrub(struct store *store, uint64_t *ret_held)
 {
     CLEANUP(freep) struct scrubber *scrubber = calloc(1, sizeof(*scrubber));
     CLEANUP(freep) uint8_t *uses = calloc(1, PORTION_PAGES);
-    uint64_t pages = FIRST_DATA_PAGE + 1;
     enum status s;
 
     *ret_held = 0;
@@ -311,12 +373,9 @@ enum status store_scrub(struct store *store, uint64_t *ret_held)
         return STATUS_NO_MEMORY;
     scrubber->store = store;
     scrubber->uses = uses;
-    s = commit_once_more(store);
-    for (uint64_t from = FIRST_DATA_PAGE; s == STATUS_OK && from < pages; from += PORTION_PAGES) {
-        scrubber->from = from;
-        scrubber->to = from + PORTION_PAGES;
-        s = locked_portion(scrubber, &pages);
-    }
+    s = scrub_pass(scrubber);
+    if (s == STATUS_OK && scrubber->held_since > 0)
+        s = scrub_pass(scrubber);
     *ret_held = scrubber->held;
     return s;
 }

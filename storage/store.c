@@ -369,8 +369,10 @@ static bool address_space_has(size_t bytes)
 /* Under the exclusive map_lock. 0: as large as the process that grew it says. */
 static enum status set_map(struct store *store, size_t bytes)
 {
-    int rc = mdb_env_set_mapsize(store->env, bytes);
+    int rc;
 
+    pin_drop(store); /* no reader may be open then */
+    rc = mdb_env_set_mapsize(store->env, bytes);
     if (rc != 0)
         env_close(store); /* it may have no map now; the next transaction opens it again */
     return status_of_lmdb(rc);

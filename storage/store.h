@@ -54,6 +54,10 @@ void store_close(struct store *store); /* NULL allowed; no transaction is open *
  * readers. Faults: STATUS_NO_MEMORY (address space). */
 MUST_CHECK enum status store_grow(struct store *store);
 
+/* Nothing is going to be written for now: let go of the room that the store holds back for its next
+ * commits (storage/pin.c). Cheap, and undone by the next commit. */
+void store_rest(struct store *store);
+
 MUST_CHECK enum status txn_read(struct store *store, struct txn **ret_txn);
 /* `now_ms` and `seed` make everything that the transaction does repeatable: the ids it hands out
  * depend on (store, now_ms, seed) alone. */

@@ -68,6 +68,7 @@ void store_drop_idle_readers(struct store *store)
 
     while ((txn = idle_reader_take(store)) != NULL)
         txn_free(txn);
+    pin_drop(store);
 }
 
 /* ---- begin ---- */
@@ -274,13 +275,16 @@ static enum status lmdb_commit(struct txn *txn)
     txn->lmdb = NULL;
     if (s != STATUS_OK) {
         mdb_txn_abort(lmdb);
-        return s;
-    }
-    if (txn->parent == NULL)
+    } else if (txn->parent != NULL) {
+        s = status_of_lmdb(mdb_txn_commit(lmdb));
+    } else {
         fault_point("txn_before_commit");
-    s = status_of_lmdb(mdb_txn_commit(lmdb));
-    if (txn->parent == NULL)
+        pin_turn(txn->store);
+        s = status_of_lmdb(mdb_txn_commit(lmdb));
         fault_point("txn_after_commit");
+    }
+    if (s != STATUS_OK)
+        pin_drop(txn->store); /* it may have been for want of room */
     return s;
 }
 

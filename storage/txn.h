@@ -37,6 +37,8 @@ struct store {
     uint64_t epoch; /* grows when the environment is reopened; under map_lock */
 
     pthread_mutex_t pool_mutex;
+    MDB_txn *pin; /* NULL: none; under pool_mutex */
+    int64_t pinned_ms;
     struct txn *idle; /* readers, reset */
     unsigned idle_count;
     atomic_uint commits;
@@ -91,3 +93,7 @@ enum status store_adopt_map(struct store *store);
 enum status store_reopen(struct store *store, uint64_t failed_epoch);
 /* txn.c: end every idle reader. Under the exclusive map_lock. */
 void store_drop_idle_readers(struct store *store);
+
+/* pin.c. Under the map_lock. To be called by a write transaction before it commits. */
+void pin_turn(struct store *store);
+void pin_drop(struct store *store);
