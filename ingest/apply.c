@@ -27,8 +27,11 @@ struct applier {
     struct json_doc previous, current;
     struct change_event *changes; /* CHANGE_EVENTS_MAX and room for `when` */
     size_t change_capacity;
+    struct event *events; /* as many as changes */
     struct buf answer;
 };
+
+_Static_assert(CHANGES_CAPACITY <= EVENTS_AT_ONCE_MAX, "one revision's events are one row");
 
 struct applier *applier_new(struct subscriptions *subscriptions)
 {
@@ -38,8 +41,9 @@ struct applier *applier_new(struct subscriptions *subscriptions)
     applier->subscriptions = subscriptions;
     applier->change_capacity = CHANGES_CAPACITY;
     applier->changes = calloc(CHANGES_CAPACITY, sizeof *applier->changes);
-    if (!applier->changes) {
-        free(applier);
+    applier->events = calloc(CHANGES_CAPACITY, sizeof *applier->events);
+    if (!applier->changes || !applier->events) {
+        applier_free(applier);
         return NULL;
     }
     return applier;
@@ -53,6 +57,7 @@ void applier_free(struct applier *applier)
     json_doc_fini(&applier->current);
     buf_fini(&applier->answer);
     free(applier->changes);
+    free(applier->events);
     free(applier);
 }
 
@@ -155,17 +160,14 @@ static void keep_outcome(struct step *step, enum item_result result,
                                              : (struct bytes){0};
 }
 
-/* Raise the events of the revision; gives the first one's sequence. */
-static void raise_events(struct step *step, const struct revision *revision,
-                         const struct change_event *changes, size_t count,
-                         uint64_t *ret_first_sequence)
+/* Raise the events of the revision; answers the first one's sequence, 0: there is none. */
+static uint64_t raise_events(struct step *step, const struct revision *revision,
+                             const struct change_event *changes, size_t count)
 {
     struct item *item = step->item;
-    item->events = arena_take(step->submission->arena, count * sizeof *item->events);
-    item->event_count = item->events ? count : 0;
-    *ret_first_sequence = 0;
+    struct event *events = step->applier->events;
     for (size_t i = 0; i < count; i++) {
-        struct event event = {
+        events[i] = (struct event){
             .time_ms = revision->received_ms,
             .name = bytes_of_str(changes[i].event),
             .type = revision->type,
@@ -174,15 +176,16 @@ static void raise_events(struct step *step, const struct revision *revision,
             .is_update = changes[i].is_update,
         };
         if (changes[i].element != JSON_NONE) {
-            event.element = changes[i].element;
-            event.each_member = bytes_of_str(changes[i].each_member);
+            events[i].element = changes[i].element;
+            events[i].each_member = bytes_of_str(changes[i].each_member);
         }
-        raise_record_event(step->txn, step->applier->subscriptions, &event);
-        if (i == 0)
-            *ret_first_sequence = event.sequence;
-        if (item->events)
-            item->events[i] = (struct item_event){event.id, changes[i].event};
     }
+    raise_record_events(step->txn, step->applier->subscriptions, events, count);
+    item->events = arena_take(step->submission->arena, count * sizeof *item->events);
+    item->event_count = item->events ? count : 0;
+    for (size_t i = 0; i < item->event_count; i++)
+        item->events[i] = (struct item_event){events[i].id, changes[i].event};
+    return count > 0 ? events->sequence : 0;
 }
 
 static void put_revision(struct step *step, struct revision *revision, struct bytes previous_key,
@@ -192,7 +195,7 @@ static void put_revision(struct step *step, struct revision *revision, struct by
     revision->received_ms = txn_now_ms(step->txn);
     revision->api_key = step->submission->api_key;
     revision->event_count = (uint16_t)change_count;
-    raise_events(step, revision, changes, change_count, &revision->first_event);
+    revision->first_event = raise_events(step, revision, changes, change_count);
     record_put(step->txn, revision, previous_key);
     keep_outcome(step, ITEM_STORED, revision);
 }

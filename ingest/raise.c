@@ -7,11 +7,8 @@
 
 #include "storage/outbox.h"
 
-static void append_and_enqueue(struct txn *txn, struct subscriptions *subscriptions,
-                               struct event *event)
+static void enqueue(struct txn *txn, struct subscriptions *subscriptions, const struct event *event)
 {
-    event_append(txn, event);
-    subscriptions_refresh(subscriptions, txn);
     size_t count;
     const uint32_t *endpoints = subscriptions_match(subscriptions, event->name, &count);
     for (size_t i = 0; i < count; i++)
@@ -19,14 +16,20 @@ static void append_and_enqueue(struct txn *txn, struct subscriptions *subscripti
                              txn_now_ms(txn)); /* the delivery's id interests nobody here */
 }
 
-void raise_record_event(struct txn *txn, struct subscriptions *subscriptions, struct event *event)
+void raise_record_events(struct txn *txn, struct subscriptions *subscriptions, struct event *events,
+                         size_t count)
 {
-    append_and_enqueue(txn, subscriptions, event);
+    if (count == 0)
+        return;
+    events_append(txn, events, count);
+    subscriptions_refresh(subscriptions, txn);
+    for (size_t i = 0; i < count; i++)
+        enqueue(txn, subscriptions, &events[i]);
 }
 
 void raise_event(struct txn *txn, struct subscriptions *subscriptions, const char *name,
                  struct bytes data)
 {
     struct event event = {.time_ms = txn_now_ms(txn), .name = bytes_of_str(name), .data = data};
-    append_and_enqueue(txn, subscriptions, &event);
+    raise_record_events(txn, subscriptions, &event, 1);
 }

@@ -14,9 +14,10 @@
 #define EVENT_ENDPOINT_DISABLED "endpoint.disabled"
 #define EVENT_WEBHOOK_TEST "webhook.test"
 
-/* An event about a revision of a record, as event_append: sequence and id are written to `event`.
- * Its deliveries go out in order with the record's others. Sticky faults only. */
-void raise_record_event(struct txn *txn, struct subscriptions *subscriptions, struct event *event);
+/* The events of one revision of a record, as events_append: sequence and id are written to each.
+ * Their deliveries go out in order with the record's others. Sticky faults only. */
+void raise_record_events(struct txn *txn, struct subscriptions *subscriptions, struct event *events,
+                         size_t count);
 /* An event about no record; `data` is canonical JSON. Each delivery has a lane of its own. Sticky
  * faults only. */
 void raise_event(struct txn *txn, struct subscriptions *subscriptions, const char *name,

@@ -194,7 +194,7 @@ void check_pending(struct checker *checker, struct bytes key, struct bytes row)
     uint8_t expected[PENDING_KEY_BYTES];
     struct delivery delivery;
 
-    check_group(checker, COUNTERS_ENDPOINT_PENDING, get_be32(key.data));
+    check_group(checker, get_be32(key.data));
     if (!find_waiting(checker, row, &delivery))
         return;
     pending_key(&delivery, expected);
@@ -204,7 +204,7 @@ void check_pending(struct checker *checker, struct bytes key, struct bytes row)
 
 void check_pending_end(struct checker *checker)
 {
-    check_group_end(checker, COUNTERS_ENDPOINT_PENDING);
+    check_group_end(checker);
 }
 
 void check_lane(struct checker *checker, struct bytes key, struct bytes row)

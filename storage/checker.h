@@ -12,7 +12,7 @@
 
 #include "storage/check.h"
 #include "storage/outbox_rows.h"
-#include "storage/records.h"
+#include "storage/records_private.h"
 #include "storage/table.h"
 
 struct checker {
@@ -25,6 +25,8 @@ struct checker {
     void (*progress)(void *context, uint64_t done, uint64_t all);
     void *context;
 
+    uint64_t *records_of_type; /* UINT16_MAX + 1, by record type */
+    uint64_t unreadable_records;
     struct uuid last_id; /* the latest that was seen anywhere */
     uint64_t states[DELIVERY_FAILED + 1];
 
@@ -35,9 +37,10 @@ struct checker {
         uint16_t type;       /* revisions: of the row before */
         bool is_deleted;     /* revisions: the row before was a deletion */
         bool has_group;      /* some row was seen */
-        uint32_t group;      /* record type, or endpoint, being counted … */
+        uint32_t group;      /* endpoint being counted … */
         uint64_t group_rows; /* … so far */
-        uint64_t sequence;   /* events: of the row before */
+        uint64_t sequence;   /* events: the last of the row before … */
+        bool is_damaged;     /* … unless it could not be read */
         uint8_t lane[LANE_PREFIX_BYTES];
     } at;
 };
@@ -55,16 +58,15 @@ bool check_has(struct checker *checker, enum table table, struct bytes key);
 /* Notes what ends the check; true: the row could be read. Damage is left to its own table. */
 bool check_read(struct checker *checker, enum status status);
 void check_id(struct checker *checker, const uint8_t id[UUID_BYTES]);
-/* Counts rows by their group; where a group ends its count must be the counter's. */
-void check_group(struct checker *checker, enum counter_group counters, uint32_t group);
-void check_group_end(struct checker *checker, enum counter_group counters);
+/* Counts pending deliveries by their endpoint; where it ends the count must be the counter's. */
+void check_group(struct checker *checker, uint32_t group);
+void check_group_end(struct checker *checker);
 
 /* A row, damaged where it is empty (which has been said); and the table's end. */
 void check_revision(struct checker *checker, struct bytes key, struct bytes row);
 void check_revisions_end(struct checker *checker);
 void check_record_key(struct checker *checker, struct bytes key, struct bytes row);
 void check_record_by_type(struct checker *checker, struct bytes key, struct bytes row);
-void check_records_by_type_end(struct checker *checker);
 void check_event(struct checker *checker, struct bytes key, struct bytes row);
 
 void check_endpoint(struct checker *checker, struct bytes key, struct bytes row);

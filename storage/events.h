@@ -23,8 +23,15 @@ struct event {
     struct bytes data;        /* canonical JSON, for events that are not about a record */
 };
 
-/* Gives it the next sequence number and an id (both written to `event`). Sticky faults only. */
-void event_append(struct txn *txn, struct event *event);
+#define EVENTS_AT_ONCE_MAX 2048
+
+/* Gives each the next sequence number and an id (both written to `events`). They are of one change:
+ * the first one's time, type, record and revision are those of all. Only an event that comes alone
+ * has `data`. At most EVENTS_AT_ONCE_MAX. Sticky faults only. */
+void events_append(struct txn *txn, struct event *events, size_t count);
+void event_append(struct txn *txn, struct event *event); /* one */
+/* The last event of the change that raised this one. For going over all of a change's. */
+MUST_CHECK enum status event_last_at(struct txn *txn, uint64_t sequence, uint64_t *ret_last);
 MUST_CHECK enum status event_at(struct txn *txn, uint64_t sequence, struct event *ret_event);
 MUST_CHECK enum status event_find(struct txn *txn, const struct uuid *id, struct event *ret_event);
 uint64_t event_last_sequence(struct txn *txn); /* 0: none yet */

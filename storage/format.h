@@ -13,14 +13,16 @@
  *   3. add a row of the new form to the golden rows (tests/unit/storage/test_golden_*.c) beside the
  * old ones, and describe both forms in docs/data-format.md;
  *   4. if an older Postern would misread the store, not only miss something: raise FORMAT_VERSION
- *      and write the migration in storage/store.c (format_check); older programs then refuse it.
+ *      and write the migration in storage/store.c (format_check), or raise FORMAT_VERSION_MIN too;
+ *      older programs then refuse it.
  * To add a table: its line below, its section in docs/data-format.md, its invariants in check.c.
  */
 #pragma once
 
 #include "base/bytes.h"
 
-#define FORMAT_VERSION 1
+#define FORMAT_VERSION 2
+#define FORMAT_VERSION_MIN 2 /* a store of an older one is not opened */
 
 enum table {
     TABLE_META,

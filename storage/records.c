@@ -1,46 +1,30 @@
 /*
  * records: a revision is one row under (record, number); record ids and numbers grow, so new
- * records append at the end of the table and a record's revisions are neighbours.
- *
- * The current revision is the last row of its record: one seek. A page of records walks
- * `records_by_type` backwards and the revisions beside it, and only seeks where records of other
- * types or long histories lie between.
- *
- * What can fail: an index row without its revision, or the other way round, is STATUS_CORRUPT.
+ * records append at the end of the table and a record's revisions are neighbours. The current
+ * revision is the last row of its record: one seek.
  */
-#include "storage/records.h"
+#include "storage/records_private.h"
 
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/must.h"
-#include "storage/table.h"
 
 #include <stdlib.h>
 
 #define REVISIONS_VERSION 1
 #define INDEX_VERSION 1
-#define REVISION_KEY_BYTES (UUID_BYTES + 4)
 #define REVISION_HEAD_BYTES 31 /* up to the length of the record key */
 #define REVISION_ERASED 0x01
-#define TYPE_KEY_BYTES (2 + UUID_BYTES)
 /* A longer record key is found by its beginning and its hash; no plain one has that length. */
 #define PLAIN_KEY_MAX 400
 #define LONG_KEY_BYTES (PLAIN_KEY_MAX + SHA256_BYTES)
-#define STEPS_MAX 8 /* neighbours to look at before a seek is cheaper */
 
-static struct bytes revision_key(const struct uuid *record, uint32_t number,
-                                 uint8_t out[REVISION_KEY_BYTES])
+struct bytes revision_key(const struct uuid *record, uint32_t number,
+                          uint8_t out[REVISION_KEY_BYTES])
 {
     memcpy(out, record->bytes, UUID_BYTES);
     put_be32(out + UUID_BYTES, number);
     return bytes_of(out, REVISION_KEY_BYTES);
-}
-
-static struct bytes type_key(uint16_t type, const struct uuid *record, uint8_t out[TYPE_KEY_BYTES])
-{
-    put_be16(out, type);
-    memcpy(out + 2, record->bytes, UUID_BYTES);
-    return bytes_of(out, TYPE_KEY_BYTES);
 }
 
 static struct bytes record_key_key(uint16_t type, struct bytes key, uint8_t out[2 + LONG_KEY_BYTES])
@@ -57,7 +41,7 @@ static struct bytes record_key_key(uint16_t type, struct bytes key, uint8_t out[
 
 /* ---- rows ---- */
 
-static enum status revision_decode(struct bytes key, struct bytes row, struct revision *ret)
+enum status revision_decode(struct bytes key, struct bytes row, struct revision *ret)
 {
     struct cursor c;
     uint8_t version, flags;
@@ -133,18 +117,6 @@ enum status record_find_by_key(struct txn *txn, uint16_t type, struct bytes key,
     return txn_fault(txn, s);
 }
 
-/* The last revision of the record, by a seek. */
-static enum status seek_current(struct table_cursor *c, const struct uuid *record)
-{
-    uint8_t key[REVISION_KEY_BYTES];
-    enum status s = table_cursor_seek_before(c, revision_key(record, UINT32_MAX, key));
-
-    if (s == STATUS_END || ((s == STATUS_OK || s == STATUS_CORRUPT) &&
-                            !key_has_prefix(c->key, bytes_of(record->bytes, UUID_BYTES))))
-        return STATUS_NOT_FOUND;
-    return s;
-}
-
 enum status record_current(struct txn *txn, const struct uuid *record,
                            struct revision *ret_revision)
 {
@@ -214,17 +186,6 @@ static void remember_key(struct txn *txn, const struct revision *revision)
                     record_key_key(revision->type, revision->key, stored_key), parts, 2);
 }
 
-static void add_to_type(struct txn *txn, const struct revision *revision)
-{
-    static const uint8_t version = INDEX_VERSION;
-    struct bytes row = bytes_of(&version, 1);
-    uint8_t key[TYPE_KEY_BYTES];
-
-    table_append_parts(txn, TABLE_RECORDS_BY_TYPE, type_key(revision->type, &revision->record, key),
-                       &row, 1);
-    counter_group_add(txn, COUNTERS_RECORDS, revision->type, 1);
-}
-
 void record_put(struct txn *txn, const struct revision *revision, struct bytes previous_key)
 {
     must(revision->number > 0 && revision->number < UINT32_MAX);
@@ -235,162 +196,11 @@ void record_put(struct txn *txn, const struct revision *revision, struct bytes p
     else
         remember_key(txn, revision);
     revision_write(txn, revision);
-    if (revision->number == 1)
-        add_to_type(txn, revision);
+    if (revision->number == 1) {
+        record_note_block(txn, revision->type, &revision->record);
+        counter_group_add(txn, COUNTERS_RECORDS, revision->type, 1);
+    }
     counter_add(txn, COUNTER_ACCEPTED, 1);
-}
-
-/* ---- pages ---- */
-
-struct page_iterator {
-    struct table_cursor index;
-    struct table_cursor revisions;
-    bool has_begun;
-    bool has_place; /* the revisions' cursor stands on a row */
-};
-
-/* Where the page begins: before `before`, and before `until_ms`. */
-static struct uuid page_bound(const struct record_page *page)
-{
-    struct uuid bound;
-
-    memset(bound.bytes, 0xff, UUID_BYTES);
-    if (page->until_ms > 0)
-        bound = uuid_first_at(page->until_ms);
-    if (!uuid_is_zero(&page->before) && uuid_compare(&page->before, &bound) < 0)
-        bound = page->before;
-    return bound;
-}
-
-static enum status page_begin(struct txn *txn, struct record_page *page, struct page_iterator *it)
-{
-    uint8_t key[TYPE_KEY_BYTES];
-    struct uuid bound = page_bound(page);
-
-    it->has_begun = true;
-    return table_cursor_open_before(&it->index, txn, TABLE_RECORDS_BY_TYPE,
-                                    type_key(page->type, &bound, key));
-}
-
-static enum status page_move(struct txn *txn, struct record_page *page, struct page_iterator *it,
-                             struct uuid *ret_record)
-{
-    enum status s = it->has_begun ? table_cursor_previous(&it->index) : page_begin(txn, page, it);
-    struct uuid since;
-
-    if (s != STATUS_OK)
-        return s;
-    if (it->index.key.len != TYPE_KEY_BYTES)
-        return txn_fault(txn, STATUS_CORRUPT);
-    if (get_be16(it->index.key.data) != page->type)
-        return STATUS_END;
-    memcpy(ret_record->bytes, it->index.key.data + 2, UUID_BYTES);
-    since = uuid_first_at(page->since_ms);
-    if (page->since_ms > 0 && uuid_compare(ret_record, &since) < 0)
-        return STATUS_END;
-    return STATUS_OK;
-}
-
-/* Walk back from where the last record was found: its neighbour is most often the next wanted. */
-static enum status step_to_current(struct page_iterator *it, const struct uuid *record)
-{
-    for (int steps = 0; it->has_place && steps < STEPS_MAX; steps++) {
-        enum status s = table_cursor_previous(&it->revisions);
-        int order;
-
-        if (s == STATUS_END || (s != STATUS_OK && s != STATUS_CORRUPT))
-            return s == STATUS_END ? STATUS_CORRUPT : s;
-        if (it->revisions.key.len != REVISION_KEY_BYTES)
-            return STATUS_CORRUPT;
-        order = memcmp(it->revisions.key.data, record->bytes, UUID_BYTES);
-        if (order == 0)
-            return s;
-        if (order < 0)
-            return STATUS_CORRUPT; /* the index names a record that is not there */
-    }
-    return STATUS_NOT_FOUND;
-}
-
-static enum status page_current(struct txn *txn, struct page_iterator *it,
-                                const struct uuid *record, struct revision *ret_revision)
-{
-    enum status s = step_to_current(it, record);
-
-    it->has_place = false;
-    if (s == STATUS_NOT_FOUND) {
-        if (it->revisions.lmdb == NULL)
-            s = table_cursor_open(&it->revisions, txn, TABLE_REVISIONS, bytes_of(NULL, 0));
-        if (s == STATUS_OK || s == STATUS_NOT_FOUND || s == STATUS_CORRUPT)
-            s = seek_current(&it->revisions, record);
-    }
-    if (s == STATUS_OK) {
-        it->has_place = true;
-        s = revision_decode(it->revisions.key, it->revisions.row, ret_revision);
-    }
-    if (s == STATUS_NOT_FOUND || s == STATUS_END)
-        s = STATUS_CORRUPT;
-    return txn_fault(txn, s);
-}
-
-enum status record_page_next(struct txn *txn, struct record_page *page,
-                             struct revision *ret_revision)
-{
-    struct page_iterator *it = page->iterator;
-    enum status s;
-
-    if (it == NULL)
-        it = page->iterator = calloc(1, sizeof(*it));
-    if (it == NULL)
-        return txn_fault(txn, STATUS_NO_MEMORY);
-    for (;;) {
-        struct uuid record;
-
-        s = page_move(txn, page, it, &record);
-        if (s != STATUS_OK)
-            return s;
-        page->before = record;
-        s = page_current(txn, it, &record, ret_revision);
-        if (s == STATUS_OK && ret_revision->type != page->type)
-            s = txn_fault(txn, STATUS_CORRUPT);
-        if (s != STATUS_OK || page->has_deleted || record_is_live(ret_revision))
-            return s;
-        if (page->skip_max > 0 && ++page->skipped > page->skip_max) {
-            page->skipped = 0;
-            return STATUS_LIMIT;
-        }
-    }
-}
-
-void record_page_end(struct record_page *page)
-{
-    struct page_iterator *it = page->iterator;
-
-    page->iterator = NULL;
-    if (it == NULL)
-        return;
-    table_cursor_close(&it->index);
-    table_cursor_close(&it->revisions);
-    free(it);
-}
-
-enum status record_next(struct txn *txn, uint16_t type, const struct uuid *after,
-                        struct uuid *ret_record)
-{
-    CLEANUP(table_cursor_close) struct table_cursor c = {0};
-    uint8_t key[TYPE_KEY_BYTES];
-    struct bytes from = type_key(type, after, key);
-    enum status s = table_cursor_open(&c, txn, TABLE_RECORDS_BY_TYPE, from);
-
-    if (s == STATUS_OK && bytes_equal(c.key, from))
-        s = table_cursor_next(&c);
-    if (s != STATUS_OK)
-        return s;
-    if (c.key.len != TYPE_KEY_BYTES)
-        return txn_fault(txn, STATUS_CORRUPT);
-    if (get_be16(c.key.data) != type)
-        return STATUS_END;
-    memcpy(ret_record->bytes, c.key.data + 2, UUID_BYTES);
-    return STATUS_OK;
 }
 
 /* ---- erasure ---- */

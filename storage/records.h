@@ -2,7 +2,7 @@
  * records: revisions of records, found by id, by record key, and newest first by type.
  *
  * Tables: `revisions` (record id, revision -> content), `record_keys` (type, record key -> id of
- * the live record), `records_by_type` (type, record id). The current revision is the last one;
+ * the live record), `records_by_type` (type, block of time). The current revision is the last one;
  * there is no head row to keep in step. A deletion is a revision with the last content, and takes
  * the record key out of `record_keys`. Content is the sender's bytes, untouched.
  */
@@ -52,7 +52,7 @@ struct record_page {
     int64_t until_ms;   /* created before; 0: all */
     struct uuid before; /* continue before this record; zero: from the newest */
     bool has_deleted;   /* include deleted and erased records */
-    uint32_t skip_max;  /* pass over so many of those in all, then STATUS_LIMIT; 0: any */
+    uint32_t skip_max;  /* pass over so many records in all, then STATUS_LIMIT; 0: any */
     uint32_t skipped;   /* private */
     void *iterator;     /* private; record_page_end frees */
 };

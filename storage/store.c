@@ -190,6 +190,14 @@ static enum status format_check(struct store *store, struct err *err)
                 store->path, version, FORMAT_VERSION);
         return STATUS_VERSION;
     }
+    if (version < FORMAT_VERSION_MIN) {
+        err_set(
+            err,
+            "%s: made by an older Postern (format %u; this one reads %u): export its records with "
+            "the version that made it (`postern records export`) and send them to a new store",
+            store->path, version, FORMAT_VERSION_MIN);
+        return STATUS_VERSION;
+    }
     return STATUS_OK;
 }
 

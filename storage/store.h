@@ -44,8 +44,8 @@ struct store_options {
 };
 
 /* STATUS_NOT_FOUND (tools: no store there), STATUS_BUSY (another server runs), STATUS_VERSION (made
- * by a newer Postern; nothing is touched), STATUS_CORRUPT, STATUS_DENIED, STATUS_IO,
- * STATUS_NO_SPACE; `err` says what and what to do. */
+ * by a newer Postern, or by one too old; nothing is touched), STATUS_CORRUPT, STATUS_DENIED,
+ * STATUS_IO, STATUS_NO_SPACE; `err` says what and what to do. */
 MUST_CHECK enum status store_open(const struct store_options *options, struct store **ret_store,
                                   struct err *err);
 void store_close(struct store *store); /* NULL allowed; no transaction is open */

@@ -50,6 +50,13 @@ struct counter_delta {
     int64_t delta;
 };
 
+/* See records_by_type.c. */
+#define NOTED_BLOCKS_MAX 4
+struct noted_block {
+    uint64_t block; /* 0: none */
+    uint16_t type;
+};
+
 struct txn {
     struct store *store;
     struct txn *next; /* among the idle ones */
@@ -72,6 +79,8 @@ struct txn {
     uint64_t generation; /* as it was when the transaction began */
     bool has_sequence;
     uint64_t last_sequence; /* of the events table */
+    unsigned noted_next;
+    struct noted_block noted[NOTED_BLOCKS_MAX];
     unsigned delta_count;
     struct counter_delta deltas[DELTAS_MAX];
 };

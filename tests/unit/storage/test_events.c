@@ -45,6 +45,58 @@ static void an_event_comes_back_as_it_was_put(void **state)
     txn_abort(txn);
 }
 
+static void append_change(struct txn *txn, struct event *events, size_t count)
+{
+    static const char *const NAMES[] = {"a.created", "a.assigned", "a.done"};
+
+    memset(events, 0, count * sizeof(*events));
+    for (size_t i = 0; i < count; i++)
+        events[i] = (struct event){.time_ms = txn_now_ms(txn),
+                                   .name = bytes_of_str(NAMES[i % 3]),
+                                   .type = 1,
+                                   .record = uuid_first_at(5),
+                                   .revision = (uint32_t)count,
+                                   .each_member = bytes_of_str(i % 3 == 1 ? "people" : ""),
+                                   .element = (uint32_t)(i % 3 == 1 ? i : 0)};
+    events_append(txn, events, count);
+}
+
+/* Each of each change, by its number and by its id, and none beyond the last. */
+static void the_events_of_a_change_come_back_one_by_one(void **state)
+{
+    static const size_t COUNTS[] = {1, 2, 3, 1, 1000, EVENTS_AT_ONCE_MAX, 1};
+    static struct event put[EVENTS_AT_ONCE_MAX];
+    struct fixture *f = *state;
+    uint64_t sequence = 0;
+    struct txn *txn;
+    struct event got;
+
+    for (size_t c = 0; c < sizeof(COUNTS) / sizeof(COUNTS[0]); c++) {
+        txn = fixture_write(f);
+        append_change(txn, put, COUNTS[c]);
+        assert_int_equal(event_last_sequence(txn), sequence + COUNTS[c]);
+        fixture_commit(txn);
+        if (c % 2)
+            fixture_reopen(f);
+        txn = fixture_read(f);
+        for (size_t i = 0; i < COUNTS[c]; i++) {
+            assert_int_equal(put[i].sequence, ++sequence);
+            assert_int_equal(event_at(txn, sequence, &got), STATUS_OK);
+            assert_int_equal(got.sequence, sequence);
+            assert_int_equal(uuid_compare(&got.id, &put[i].id), 0);
+            assert_true(bytes_equal(got.name, put[i].name));
+            assert_true(bytes_equal(got.each_member, put[i].each_member));
+            assert_int_equal(got.element, put[i].element);
+            assert_int_equal(got.revision, COUNTS[c]);
+            assert_int_equal(event_find(txn, &put[i].id, &got), STATUS_OK);
+            assert_int_equal(got.sequence, sequence);
+        }
+        assert_int_equal(event_at(txn, sequence + 1, &got), STATUS_NOT_FOUND);
+        assert_int_equal(event_last_sequence(txn), sequence);
+        txn_abort(txn);
+    }
+}
+
 static void the_sequence_has_no_gap_whatever_was_aborted(void **state)
 {
     struct fixture *f = *state;
@@ -158,6 +210,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORE_TEST(an_event_comes_back_as_it_was_put),
+        STORE_TEST(the_events_of_a_change_come_back_one_by_one),
         STORE_TEST(the_sequence_has_no_gap_whatever_was_aborted),
         STORE_TEST(an_event_is_found_by_its_id),
         STORE_TEST(a_time_is_found_by_bisection),

@@ -13,6 +13,7 @@
 #include "storage/txn.h"
 
 #define RECORD "0190a5b1c2d37000800000000000aaaa"
+#define BLOCK "000000064296c70b" /* the 64 ms of its time */
 #define H32 "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 #define O32 "202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f"
 #define NOW_MS INT64_C(0x0000019a1b2c3d4e)
@@ -30,12 +31,18 @@ static const char REVISION_V1[] =
 static const char ERASED_V1[] =
     "01" "01" "02" "0001" NOW "00000007" "0000000000000412" "0003" "00000000";
 static const char RECORD_KEY_V1[] = "01" RECORD;
-static const char MARK_V1[] = "01";
-static const char EVENT_V1_HEAD[] = "01" "01"; /* version, an update; then the id */
-static const char EVENT_V1_TAIL[] =
-    NOW "0001" RECORD "00000002" "00000004" /* time, type, record, revision 2, element 4 */
-    "00000003" "612e62" "00000001" "6d"     /* "a.b", "m" */
-    "7b7d";                                 /* {} */
+static const char BLOCK_V2[] = "02";
+static const char EVENTS_V2_HEAD[] =                /* up to the first event's id */
+    "02" NOW "0001" RECORD "00000002" "0002" "0003" /* type, record, revision, 2 names, 3 events */
+    "00000003" "612e62" "00000000"                  /* "a.b" */
+    "00000003" "632e64" "00000001" "6d";            /* "c.d" of the array "m" */
+static const char EVENT_V2_FIRST[] = "01" "0000" "00000000"; /* behind an id: an update, name 0 */
+static const char EVENT_V2_ELEMENT[] = "00" "0001" "00000004"; /* name 1, element 4 */
+static const char EVENT_V2_LAST[] = "01" "0000" "00000000";
+static const char OWN_EVENT_V2_HEAD[] =
+    "02" NOW "0000" "00000000000000000000000000000000" "00000000" "0001" "0001"
+    "0000000c" "776562686f6f6b2e74657374" "00000000"; /* "webhook.test" */
+static const char OWN_EVENT_V2_TAIL[] = "00" "0000" "00000000" "7b7d"; /* … {} */
 static const char API_KEY_V1_TAIL[] =        /* behind version and id */
     H32 O32
     "000000000000000b" "000000000000000c" "000000000000000d" "000000000000000e"
@@ -121,7 +128,7 @@ static void small_change_is_as_documented(void **state)
     assert_row(txn, TABLE_COUNTERS, "0000000004", COUNTER_V1);
     assert_row(txn, TABLE_META, "666f726d6174",
                "01"
-               "00000001"); /* "format" */
+               "00000002"); /* "format" */
     assert_row(txn, TABLE_META, "6e6578745f7468696e67",
                "01"
                "00000001"); /* "next_thing" */
@@ -153,7 +160,7 @@ static void a_revision_is_as_documented(void **state)
                "0001"
                "574f2d31",
                RECORD_KEY_V1);
-    assert_row(txn, TABLE_RECORDS_BY_TYPE, "0001" RECORD, MARK_V1);
+    assert_row(txn, TABLE_RECORDS_BY_TYPE, "0001" BLOCK, BLOCK_V2);
     assert_int_equal(record_erase(txn, &revision.record, &count), STATUS_OK);
     assert_row(txn, TABLE_REVISIONS, RECORD "00000001", ERASED_V1);
     txn_abort(txn);
@@ -183,31 +190,68 @@ static void a_golden_revision_is_read(void **state)
     txn_abort(txn);
 }
 
-static void an_event_is_as_documented(void **state)
+static void put_event_hex(struct buf *row, const struct event *event, const char *rest)
+{
+    hex_encode(row, bytes_of(event->id.bytes, UUID_BYTES));
+    buf_put_str(row, rest);
+}
+
+static void the_events_of_a_change_are_as_documented(void **state)
+{
+    struct fixture *f = *state;
+    struct txn *txn = golden_write(f);
+    CLEANUP(buf_fini) struct buf row = {0};
+    struct event events[3] = {{.time_ms = NOW_MS,
+                               .name = bytes_of_str("a.b"),
+                               .type = 1,
+                               .record = the_record(),
+                               .revision = 2,
+                               .is_update = true},
+                              {.name = bytes_of_str("c.d"),
+                               .each_member = bytes_of_str("m"),
+                               .element = 4},
+                              {.name = bytes_of_str("a.b"), .is_update = true}},
+                 got;
+
+    events_append(txn, events, 3);
+    buf_put_str(&row, EVENTS_V2_HEAD);
+    put_event_hex(&row, &events[0], EVENT_V2_FIRST);
+    put_event_hex(&row, &events[1], EVENT_V2_ELEMENT);
+    put_event_hex(&row, &events[2], EVENT_V2_LAST);
+    assert_row(txn, TABLE_EVENTS, "0000000000000001", buf_str(&row));
+    put_row(txn, TABLE_EVENTS, "0000000000000004", buf_str(&row));
+    assert_int_equal(event_at(txn, 5, &got), STATUS_OK);
+    assert_int_equal(got.sequence, 5);
+    assert_int_equal(got.time_ms, NOW_MS);
+    assert_int_equal(got.type, 1);
+    assert_int_equal(got.revision, 2);
+    assert_int_equal(got.element, 4);
+    assert_false(got.is_update);
+    assert_bytes_equal(got.name, "c.d");
+    assert_bytes_equal(got.each_member, "m");
+    assert_int_equal(event_at(txn, 6, &got), STATUS_OK);
+    assert_true(got.is_update);
+    assert_bytes_equal(got.name, "a.b");
+    assert_bytes_equal(got.each_member, "");
+    txn_abort(txn);
+}
+
+static void an_event_of_its_own_is_as_documented(void **state)
 {
     struct fixture *f = *state;
     struct txn *txn = golden_write(f);
     CLEANUP(buf_fini) struct buf row = {0};
     struct event event = {.time_ms = NOW_MS,
-                          .name = bytes_of_str("a.b"),
-                          .type = 1,
-                          .record = the_record(),
-                          .revision = 2,
-                          .is_update = true,
-                          .each_member = bytes_of_str("m"),
-                          .element = 4,
+                          .name = bytes_of_str("webhook.test"),
                           .data = bytes_of_str("{}")},
                  got;
 
     event_append(txn, &event);
-    buf_put_str(&row, EVENT_V1_HEAD);
-    hex_encode(&row, bytes_of(event.id.bytes, UUID_BYTES));
-    buf_put_str(&row, EVENT_V1_TAIL);
+    buf_put_str(&row, OWN_EVENT_V2_HEAD);
+    put_event_hex(&row, &event, OWN_EVENT_V2_TAIL);
     assert_row(txn, TABLE_EVENTS, "0000000000000001", buf_str(&row));
     put_row(txn, TABLE_EVENTS, "0000000000000002", buf_str(&row));
     assert_int_equal(event_at(txn, 2, &got), STATUS_OK);
-    assert_int_equal(got.sequence, 2);
-    assert_int_equal(got.element, 4);
     assert_bytes_equal(got.data, "{}");
     txn_abort(txn);
 }
@@ -274,7 +318,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORE_TEST(the_check_is_crc_32c_of_key_and_row), STORE_TEST(small_change_is_as_documented),
         STORE_TEST(a_revision_is_as_documented),         STORE_TEST(a_golden_revision_is_read),
-        STORE_TEST(an_event_is_as_documented),           STORE_TEST(an_api_key_is_as_documented),
+        STORE_TEST(the_events_of_a_change_are_as_documented),
+        STORE_TEST(an_event_of_its_own_is_as_documented),           STORE_TEST(an_api_key_is_as_documented),
         STORE_TEST(usage_and_answers_are_as_documented),
     };
 

@@ -124,27 +124,37 @@ static void a_lock_file_made_by_root_belongs_to_the_stores_user(void **state)
     assert_int_equal(st.st_uid, 65534);
 }
 
-static void a_newer_format_is_refused_and_left_alone(void **state)
+static void another_format_is_refused_and_left_alone(struct fixture *f, uint32_t version,
+                                                     const char *word)
 {
-    struct fixture *f = *state;
     struct txn *txn = fixture_write(f);
     struct err err = {0};
     struct stat before, after;
     char path[128];
 
-    meta_format_put(txn, FORMAT_VERSION + 1);
+    meta_format_put(txn, version);
     fixture_commit(txn);
     store_close(f->store);
     f->store = NULL;
     (void)snprintf(path, sizeof(path), "%s/store/data.mdb", f->dir);
     assert_int_equal(stat(path, &before), 0);
     assert_int_equal(fixture_try_open(f, STORE_SERVE, &f->store, &err), STATUS_VERSION);
-    assert_non_null(strstr(err.text, "newer"));
+    assert_non_null(strstr(err.text, word));
     assert_int_equal(fixture_try_open(f, STORE_TOOL, &f->store, &err), STATUS_VERSION);
     assert_int_equal(stat(path, &after), 0);
     assert_int_equal(before.st_size, after.st_size);
     assert_int_equal(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
     assert_int_equal(before.st_mtim.tv_sec, after.st_mtim.tv_sec);
+}
+
+static void a_newer_format_is_refused(void **state)
+{
+    another_format_is_refused_and_left_alone(*state, FORMAT_VERSION + 1, "newer");
+}
+
+static void a_format_that_is_too_old_is_refused(void **state)
+{
+    another_format_is_refused_and_left_alone(*state, FORMAT_VERSION_MIN - 1, "older");
 }
 
 static void a_store_made_halfway_is_made_anew(void **state)
@@ -737,7 +747,8 @@ int main(void)
         STORE_TEST(a_tool_finds_no_store_where_none_is),
         STORE_TEST(a_store_of_another_user_is_refused),
         STORE_TEST(a_lock_file_made_by_root_belongs_to_the_stores_user),
-        STORE_TEST(a_newer_format_is_refused_and_left_alone),
+        STORE_TEST(a_newer_format_is_refused),
+        STORE_TEST(a_format_that_is_too_old_is_refused),
         STORE_TEST(a_store_made_halfway_is_made_anew),
         STORE_TEST(an_emptied_store_directory_is_never_taken_for_a_new_one),
         STORE_TEST(a_read_only_store_reads),
