@@ -66,7 +66,9 @@ static inline bool stored_row_put(struct txn *txn, const struct stored_row *row,
     if (rc == MDB_KEYEXIST)
         return false;
     must(rc == 0);
-    must(is_same_key || mdb_del(txn->lmdb, dbi, &was, NULL) == 0);
+    if (!is_same_key)
+        rc = mdb_del(txn->lmdb, dbi, &was, NULL);
+    must(rc == 0 || rc == MDB_NOTFOUND); /* it may have been moved away before */
     return true;
 }
 
