@@ -138,10 +138,14 @@ static enum status refresh(struct app *app)
         return s;
     struct keyring *fresh = NULL;
     uint64_t last_sequence = event_last_sequence(txn);
-    if (txn_generation(txn) != keyring_generation(app->keyring))
+    uint64_t generation = txn_generation(txn);
+    enum status believed = txn_status(txn);
+    /* Where nobody can tell whether the keys changed, they are read: a revoked one must not go on.
+     */
+    if (believed != STATUS_OK || generation != keyring_generation(app->keyring))
         s = keyring_load(txn, &fresh);
     txn_abort(txn);
-    if (last_sequence != atomic_load(&app->last_sequence))
+    if (believed == STATUS_OK && last_sequence != atomic_load(&app->last_sequence))
         app_committed(app, last_sequence);
     if (s != STATUS_OK || !fresh)
         return s;
@@ -151,7 +155,7 @@ static enum status refresh(struct app *app)
     pthread_mutex_unlock(&app->swap_lock);
     announce(app);
     keyring_unref(old);
-    return STATUS_OK;
+    return believed;
 }
 
 enum status app_refresh(struct app *app)

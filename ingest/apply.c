@@ -9,6 +9,9 @@
  *
  * An answer with an Idempotency-Key is rendered and kept in the same transaction, so that it exists
  * exactly if what it says is stored; a duplicate that was waiting behind the first one finds it.
+ *
+ * What the answer needs is memory of the submission's. Where there is none, nothing is stored: an
+ * answer that lacks events or a key would be taken for one that had none.
  */
 #include "ingest/apply.h"
 
@@ -77,6 +80,15 @@ struct step {
     struct revision current; /* views of the transaction: void after the first put */
 };
 
+/* A copy for the answer. */
+static struct bytes keep(struct step *step, struct bytes view)
+{
+    struct bytes copy = arena_copy(step->submission->arena, view);
+    if (!copy.data)
+        txn_fail(step->txn, STATUS_NO_MEMORY);
+    return copy;
+}
+
 static void refuse(struct item *item, enum problem problem, const char *detail)
 {
     item->result = ITEM_REFUSED;
@@ -97,8 +109,10 @@ static void refuse_member(struct step *step, const char *pointer_member, const c
     buf_put_str(&members, ",\"detail\":");
     json_put_str(&members, detail);
     buf_put_str(&members, "}]");
-    if (members.status == STATUS_OK)
-        step->item->refusal.more_members = arena_copy(step->submission->arena, buf_bytes(&members));
+    if (members.status == STATUS_OK && pointer.status == STATUS_OK)
+        step->item->refusal.more_members = keep(step, buf_bytes(&members));
+    else
+        txn_fail(step->txn, STATUS_NO_MEMORY);
     buf_fini(&members);
     buf_fini(&pointer);
 }
@@ -156,8 +170,7 @@ static void keep_outcome(struct step *step, enum item_result result,
     item->record = revision->record;
     item->revision = revision->number;
     item->received_ms = revision->received_ms;
-    item->stored_key = revision->key.len > 0 ? arena_copy(step->submission->arena, revision->key)
-                                             : (struct bytes){0};
+    item->stored_key = revision->key.len > 0 ? keep(step, revision->key) : (struct bytes){0};
 }
 
 /* Raise the events of the revision; answers the first one's sequence, 0: there is none. */
@@ -166,6 +179,12 @@ static uint64_t raise_events(struct step *step, const struct revision *revision,
 {
     struct item *item = step->item;
     struct event *events = step->applier->events;
+    item->events = arena_take(step->submission->arena, count * sizeof *item->events);
+    item->event_count = item->events ? count : 0;
+    if (!item->events) {
+        txn_fail(step->txn, STATUS_NO_MEMORY);
+        return 0;
+    }
     for (size_t i = 0; i < count; i++) {
         events[i] = (struct event){
             .time_ms = revision->received_ms,
@@ -181,8 +200,6 @@ static uint64_t raise_events(struct step *step, const struct revision *revision,
         }
     }
     raise_record_events(step->txn, step->applier->subscriptions, events, count);
-    item->events = arena_take(step->submission->arena, count * sizeof *item->events);
-    item->event_count = item->events ? count : 0;
     for (size_t i = 0; i < item->event_count; i++)
         item->events[i] = (struct item_event){events[i].id, changes[i].event};
     return count > 0 ? events->sequence : 0;

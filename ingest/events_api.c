@@ -108,6 +108,8 @@ static bool try_answer(struct call *call, struct query *query, struct txn *txn, 
     begin(call->loop);
     enum status s = read_on(txn, query, &call->loop->body, &count);
     uint64_t last = event_last_sequence(txn);
+    if (s == STATUS_OK)
+        s = txn_status(txn); /* of the last sequence */
     if (s != STATUS_OK) {
         call_unavailable(call, s);
         return true;

@@ -24,9 +24,11 @@
 #include "ingest/h2o_guard_private.h"
 
 #include "base/cleanup.h"
+#include "base/must.h"
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 
 void *guard_real[GUARD_COUNT];
@@ -47,10 +49,18 @@ static void *const OURS[GUARD_COUNT] = {
 #undef X
 };
 
+/* Once: the loops of another server of this process may be reading the table. */
+static void look_up(void)
+{
+    for (int i = 0; i < GUARD_COUNT; i++)
+        guard_real[i] = dlsym(RTLD_NEXT, NAMES[i]);
+}
+
 enum status h2o_guard_init(struct err *err)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    must(pthread_once(&once, look_up) == 0);
     for (int i = 0; i < GUARD_COUNT; i++) {
-        guard_real[i] = dlsym(RTLD_NEXT, NAMES[i]);
         if (guard_real[i] != NULL && guard_real[i] != OURS[i])
             continue;
         err_set(err, "the HTTP library has no function %s; not serving", NAMES[i]);

@@ -1,8 +1,8 @@
 /*
  * h2o_guard: overrides of functions inside libh2o that close the holes of the Debian build (2.2.5,
  * unmaintained upstream). libh2o calls its own functions through its procedure linkage table, so a
- * definition in the executable comes first; each override calls the real one, but for the encoder of
- * answers' heads, which replaces it (h2o_guard_hpack.c).
+ * definition in the executable comes first; each override calls the real one, but for the encoder
+ * of answers' heads, which replaces it (h2o_guard_hpack.c).
  *
  * What is guarded against, and where: the table in h2o_guard.c. A build in which an override is not
  * in effect (a static h2o, -Bsymbolic, a hidden symbol) must never serve: h2o_guard_check.

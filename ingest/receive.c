@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/encode.h"
 #include "base/log.h"
+#include "base/must.h"
 #include "ingest/accept.h"
 #include "ingest/precondition.h"
 #include "ingest/reply.h"
@@ -104,8 +105,12 @@ static void answer(struct pending *pending)
         metric_add(&call->loop->metrics.replayed, 1);
     } else {
         count_items(pending);
-        if (submission->answer == ANSWER_FROM_ITEMS)
+        if (submission->answer == ANSWER_FROM_ITEMS) {
             reply_render(submission, &call->loop->body, &rendered);
+            /* It is stored: 503 would be a lie. As h2o does where it gets no memory: the connection
+             * breaks, and nobody was told anything. */
+            must(call->loop->body.status == STATUS_OK);
+        }
     }
     if (rendered.etag.len > 0)
         call_extra_add(&extra, "etag", rendered.etag);

@@ -136,6 +136,10 @@ void reply_render(const struct submission *submission, struct buf *body,
         render_batch(submission, body, ret_rendered);
     else
         render_single(submission, body, ret_rendered);
+    if (body->status != STATUS_OK) {
+        ret_rendered->etag = ret_rendered->body = (struct bytes){0};
+        return;
+    }
     size_t body_bytes = body->len - ret_rendered->etag.len;
     ret_rendered->body = bytes_of(body->data, body_bytes);
     if (ret_rendered->etag.len > 0)

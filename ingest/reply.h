@@ -8,7 +8,7 @@
 #include "ingest/submission.h"
 
 /* Render the answer of all items into `body`. Views of `ret_rendered` point into it or are static.
- * `body` is cleared first. */
+ * `body` is cleared first; its status says whether it is whole, else nothing is rendered. */
 void reply_render(const struct submission *submission, struct buf *body,
                   struct rendered *ret_rendered);
 /* Adds the entity tag of a revision: `"3"`. */

@@ -181,6 +181,8 @@ static enum status count_all(struct counting *counting)
         s = part == 0   ? count_events(counting, txn, &sequence)
             : part == 1 ? count_rejections(counting, txn, &rejection)
                         : count_deliveries(counting, txn, &delivery);
+        if (txn_status(txn) != STATUS_OK)
+            s = txn_status(txn); /* of its numbers */
         txn_abort(txn);
         if (s == STATUS_END)
             part++;

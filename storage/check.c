@@ -54,14 +54,22 @@ enum status checked_read(struct store *store, struct txn **ret_txn, struct err *
 
 /* ---- saying and looking ---- */
 
+/* Damage, as of a counter, is a finding where its row is gone over, and ends nothing. */
+static enum status fault_of(const struct txn *txn)
+{
+    enum status s = txn_status(txn);
+
+    return s == STATUS_CORRUPT ? STATUS_OK : s;
+}
+
 void check_say(struct checker *checker, const char *format, ...)
 {
     char text[PROBLEM_TEXT_MAX];
     int len = snprintf(text, sizeof text, "%s: ", TABLE_NAMES[checker->table]);
     va_list arguments;
 
-    if (txn_status(checker->txn) != STATUS_OK) { /* nothing could be looked at: no finding */
-        checker->fault = txn_status(checker->txn);
+    if (fault_of(checker->txn) != STATUS_OK) { /* nothing could be looked at: no finding */
+        checker->fault = fault_of(checker->txn);
         return;
     }
     va_start(arguments, format);
@@ -454,5 +462,5 @@ enum status store_check(struct store *store, void (*problem)(void *context, cons
     }
     if (progress != NULL)
         progress(context, checker.done, checker.all);
-    return checker.fault != STATUS_OK ? checker.fault : txn_status(txn);
+    return checker.fault != STATUS_OK ? checker.fault : fault_of(txn);
 }

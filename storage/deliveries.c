@@ -146,10 +146,15 @@ bool outbox_has_delivered(struct txn *txn, uint32_t endpoint, uint64_t sequence)
 {
     uint8_t key[DELIVERED_KEY_BYTES];
     struct bytes bits;
+    enum status s;
 
     delivered_key(endpoint, sequence, key);
-    return delivered_get(txn, bytes_of(key, sizeof key), &bits) == STATUS_OK && bits.data != NULL &&
-           (bits.data[delivered_index(sequence)] & delivered_mask(sequence));
+    s = delivered_get(txn, bytes_of(key, sizeof key), &bits);
+    if (s == STATUS_OK)
+        return bits.data != NULL &&
+               (bits.data[delivered_index(sequence)] & delivered_mask(sequence));
+    txn_doubt(txn, s);
+    return false;
 }
 
 /* ---- retention ---- */

@@ -200,8 +200,12 @@ static enum status last_sequence(struct txn *txn, uint64_t *ret_sequence)
 uint64_t event_last_sequence(struct txn *txn)
 {
     uint64_t sequence;
+    enum status s = last_sequence(txn, &sequence);
 
-    return last_sequence(txn, &sequence) == STATUS_OK ? sequence : 0;
+    if (s == STATUS_OK)
+        return sequence;
+    txn_doubt(txn, s);
+    return 0;
 }
 
 void events_append(struct txn *txn, struct event *events, size_t count)
@@ -303,10 +307,12 @@ uint64_t event_sequence_since(struct txn *txn, int64_t since_ms)
 {
     struct uuid id = uuid_first_at(since_ms);
     uint64_t sequence;
+    enum status s = bisect(txn, &id, &sequence);
 
-    if (bisect(txn, &id, &sequence) != STATUS_OK)
-        return event_last_sequence(txn) + 1;
-    return sequence;
+    if (s == STATUS_OK)
+        return sequence;
+    txn_doubt(txn, s);
+    return event_last_sequence(txn) + 1;
 }
 
 /* ---- erasure ---- */

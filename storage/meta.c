@@ -52,8 +52,12 @@ static void meta_put(struct txn *txn, const char *name, const uint8_t *value, si
 static uint64_t meta_get_u64(struct txn *txn, const char *name)
 {
     uint8_t value[8];
+    enum status s = meta_get(txn, name, value, sizeof(value));
 
-    return meta_get(txn, name, value, sizeof(value)) == STATUS_OK ? get_be64(value) : 0;
+    if (s == STATUS_OK)
+        return get_be64(value);
+    txn_doubt(txn, s);
+    return 0;
 }
 
 static void meta_put_u64(struct txn *txn, const char *name, uint64_t number)
@@ -280,12 +284,14 @@ static uint64_t counter_stored(struct txn *txn, enum counter_group group, uint32
     s = table_get(txn, TABLE_COUNTERS, bytes_of(key, sizeof(key)), &row);
     if (s == STATUS_OK)
         s = row_begin(row, COUNTERS_VERSION, &version, &c);
-    if (s != STATUS_OK) {
-        (void)txn_fault(txn, s);
-        return 0;
+    if (s == STATUS_OK) {
+        value = cursor_u64(&c);
+        s = cursor_finish(&c);
     }
-    value = cursor_u64(&c);
-    return txn_fault(txn, cursor_finish(&c)) == STATUS_OK ? value : 0;
+    if (s == STATUS_OK)
+        return value;
+    txn_doubt(txn, s);
+    return 0;
 }
 
 /* A counter never goes below zero: it is for people to look at, and `store check` counts anew. */

@@ -309,11 +309,16 @@ int64_t outbox_next_due_ms(struct txn *txn, uint32_t endpoint, int64_t after_ms)
 {
     CLEANUP(table_cursor_close) struct table_cursor c = {0};
     struct delivery after = {.endpoint = endpoint, .due_ms = after_ms};
+    enum status s;
 
     if (after_ms == INT64_MAX)
         return INT64_MAX;
     memset(after.id.bytes, 0xff, UUID_BYTES); /* behind each of that millisecond */
-    return due_seek(&c, txn, &after) == STATUS_OK ? due_key_ms(c.key) : INT64_MAX;
+    s = due_seek(&c, txn, &after);
+    if (s == STATUS_OK)
+        return due_key_ms(c.key);
+    txn_doubt(txn, s);
+    return INT64_MAX;
 }
 
 uint64_t outbox_pending_count(struct txn *txn, uint32_t endpoint)

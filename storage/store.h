@@ -70,7 +70,9 @@ MUST_CHECK enum status txn_nest(struct txn *parent, struct txn **ret_child);
 MUST_CHECK enum status txn_commit(struct txn *txn);
 void txn_abort(struct txn *txn);   /* NULL allowed */
 void txn_abortp(struct txn **txn); /* for CLEANUP */
-/* The fault that stuck, or STATUS_OK. */
+/* The fault that stuck, or STATUS_OK. After functions that answer a number and no status (a
+ * counter, the last sequence, the generation, the next due time) it says whether that can be
+ * believed: STATUS_CORRUPT where its row is damaged. */
 enum status txn_status(const struct txn *txn);
 /* Let a fault of the caller's stick (a row's content that does not decode, no memory). */
 void txn_fail(struct txn *txn, enum status fault);

@@ -81,6 +81,9 @@ bool key_has_prefix(struct bytes key, struct bytes prefix);
 /* Note a fault found by a caller (a row that does not decode, no memory); answers `status`.
  * Outcomes pass through and do not stick. */
 enum status txn_fault(struct txn *txn, enum status status);
+/* For functions that answer a number and no status: the number was made up, for this reason. A
+ * fault sticks; damage is told by txn_status in a reader too, which otherwise goes on. */
+void txn_doubt(struct txn *txn, enum status status);
 /* A copy of the view that lives until the transaction ends; the view itself in a reader. Empty: no
  * memory, which sticks. */
 struct bytes txn_keep(struct txn *txn, struct bytes view);

@@ -260,6 +260,7 @@ static void reader_reset(struct txn *txn)
 {
     mdb_txn_reset(txn->lmdb);
     txn->status = STATUS_OK;
+    txn->is_doubtful = false;
 }
 
 static enum status lmdb_commit(struct txn *txn)
@@ -304,7 +305,7 @@ enum status txn_commit(struct txn *txn)
     enum status s;
 
     if (!txn->is_write) {
-        s = txn->status;
+        s = txn_status(txn);
         reader_reset(txn);
     } else {
         s = lmdb_commit(txn);
@@ -348,7 +349,7 @@ void txn_abortp(struct txn **txn)
 
 enum status txn_status(const struct txn *txn)
 {
-    return txn->status;
+    return txn->status == STATUS_OK && txn->is_doubtful ? STATUS_CORRUPT : txn->status;
 }
 
 void txn_fail(struct txn *txn, enum status fault)
@@ -363,6 +364,11 @@ enum status txn_fault(struct txn *txn, enum status status)
     if (status_is_fault(status) && (txn->is_write || status != STATUS_CORRUPT))
         txn_fail(txn, status);
     return status;
+}
+
+void txn_doubt(struct txn *txn, enum status status)
+{
+    txn->is_doubtful |= txn_fault(txn, status) == STATUS_CORRUPT;
 }
 
 size_t txn_bytes(const struct txn *txn)

@@ -63,6 +63,7 @@ struct txn {
     struct txn *parent;
     MDB_txn *lmdb;
     enum status status; /* sticky */
+    bool is_doubtful;   /* see txn_doubt */
     bool is_write;
     int64_t now_ms;
 

@@ -268,7 +268,9 @@ enum status tool_read(struct tool *tool, enum status (*step)(void *, struct txn 
 {
     CLEANUP(txn_abortp) struct txn *txn = NULL;
     enum status s = txn_read(tool->store, &txn);
-    return s == STATUS_OK ? step(context, txn) : s;
+    if (s == STATUS_OK)
+        s = step(context, txn);
+    return s == STATUS_OK ? txn_status(txn) : s; /* can its numbers be believed? */
 }
 
 static enum status scan_some(struct tool *tool, enum status (*step)(void *, struct txn *),
@@ -282,6 +284,8 @@ static enum status scan_some(struct tool *tool, enum status (*step)(void *, stru
         if (output_waiting(tool->out) > SCAN_BYTES)
             break;
     }
+    if (s == STATUS_OK || s == STATUS_END)
+        s = txn_status(txn) == STATUS_OK ? s : txn_status(txn); /* can its numbers be believed? */
     if (pause)
         pause(context);
     return s;

@@ -394,6 +394,32 @@ def test_a_truncated_store_is_refused_and_left_alone(stopped, keep):
     assert contents(stopped.data) == before
 
 
+def flip_bits_of(server, row):
+    """A bit in each copy of these bytes that the stopped server's store has."""
+    file = server.data / "store/data.mdb"
+    raw = file.read_bytes()
+    assert row in raw
+    file.write_bytes(raw.replace(row, row[:-1] + bytes([row[-1] ^ 0x10])))
+
+
+def test_a_damaged_counter_is_no_zero(stopped):
+    fields = b"\x01" + (20).to_bytes(8, "big")
+    key = bytes(5)  # how many revisions were stored
+    flip_bits_of(stopped, key + fields + crc32c(key + fields).to_bytes(4, "big"))
+    done = stopped.tool("status", check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "see `postern store check`" in done.stderr
+    assert "does not match its check" in stopped.tool("store", "check", check=False).stdout
+
+
+def test_damaged_events_are_not_no_events(stopped):
+    key = stopped.create_key("events:read")
+    flip_bits_of(stopped, b"workorder.created")
+    stopped.start()
+    for query in ("", "?after=20"):  # the last one is damaged too: nobody knows which it is
+        assert stopped.request("GET", "/api/events" + query, key=key).status == 503
+
+
 def test_a_store_directory_without_its_file_is_not_begun_anew(stopped):
     (stopped.data / "store/data.mdb").unlink()
     assert "restore a backup" in start_failing(stopped)

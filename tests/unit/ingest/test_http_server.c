@@ -340,8 +340,9 @@ static void a_message_after_the_end_is_kept_quiet(void **state)
     static struct http_message message; /* the stopped loop holds on to it */
     struct err err = {0};
     (void)state;
+    fixture = (struct fixture){0};
     assert_int_equal(start_on("127.0.0.1:0", &err), STATUS_OK);
-    wait_until(fixture.loops[0] != NULL);
+    wait_until(fixture.started == LOOPS);
     http_server_stop(fixture.server, 100);
     http_loop_post(fixture.loops[0], &message);
 }

@@ -5,6 +5,7 @@
  */
 #include "schemas/change.h"
 
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,70 +14,19 @@
 
 #include <cmocka.h>
 
-/* From the allocation with this number on (1 is the next) there is no memory; 0: there always is.
- */
-static int fails_from;
-static int allocations;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__real_reallocarray(void *memory, size_t count, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-void *__wrap_reallocarray(void *memory, size_t count, size_t size);
-
-static bool is_out_of_memory(void)
-{
-    allocations++;
-    return fails_from && allocations >= fails_from;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return is_out_of_memory() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return is_out_of_memory() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-    return is_out_of_memory() ? NULL : __real_realloc(memory, size);
-}
-
-void *__wrap_reallocarray(void *memory, size_t count, size_t size)
-{
-    return is_out_of_memory() ? NULL : __real_reallocarray(memory, count, size);
-}
+#include "tests/unit/failing_memory.h"
 
 /* Runs `work` until no allocation fails. It gets a fresh outcome each time. */
 static void with_every_failure(void (*work)(bool is_untouched))
 {
-    for (int from = 1;; from++) {
-        fails_from = 0;
-        allocations = 0;
+    for (unsigned from = 1;; from++) {
+        fail_memory(0, 0);
         work(true);
-        if (from > allocations)
+        if (from > stop_failing())
             return;
-        fails_from = from;
-        allocations = 0;
+        fail_memory(from, UINT_MAX);
         work(false);
     }
-}
-
-/* Assertions allocate nothing unless they fail, but must see what is so. */
-static void stop_failing(void)
-{
-    fails_from = 0;
-}
-
-static void resume_failing(int from)
-{
-    fails_from = from;
 }
 
 #define MEMBERS 60
@@ -87,9 +37,9 @@ static const char *text_of(int step)
 {
     static struct buf texts[2];
     struct buf *text = &texts[step == 1];
-    int from = fails_from;
+    unsigned from = fails_from;
 
-    stop_failing();
+    (void)stop_failing();
     if (text->len == 0) {
         buf_put_str(text, "{\"a\":[");
         for (int i = 0; i < MEMBERS; i++)
@@ -99,7 +49,7 @@ static const char *text_of(int step)
             buf_printf(text, ",\"%s%d\":%d", i % 2 ? "\\u0031" : "\\u006d", i * step % MEMBERS, i);
         buf_put_char(text, '}');
     }
-    resume_failing(from);
+    fails_from = from;
     return buf_str(text);
 }
 
@@ -107,11 +57,10 @@ static const char *text_of(int step)
 static void scan_safely(struct json_doc *doc, const char *text)
 {
     struct json_fault fault;
-    int from = fails_from, count = allocations;
+    unsigned from = fails_from, count = stop_failing();
 
-    stop_failing();
     assert_int_equal(json_scan(doc, bytes_of_str(text), &fault), STATUS_OK);
-    resume_failing(from);
+    fails_from = from;
     allocations = count;
 }
 
@@ -142,7 +91,7 @@ static void compare_once(bool is_untouched)
 static void assert_written(struct buf *out, bool is_untouched, struct buf *expected)
 {
     assert_true(out->status == STATUS_OK || (out->status == STATUS_NO_MEMORY && !is_untouched));
-    stop_failing();
+    (void)stop_failing();
     if (is_untouched && expected->len == 0)
         buf_put_bytes(expected, buf_bytes(out));
     if (out->status == STATUS_OK)

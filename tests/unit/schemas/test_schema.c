@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "schemas/schema.h"
+#include "tests/unit/failing_memory.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -408,29 +409,6 @@ static void violations_are_at_most_fifty(void **state)
     buf_fini(&doc);
 }
 
-static unsigned long allocations, fail_at; /* fail_at 0: none fails */
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    return ++allocations == fail_at ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return ++allocations == fail_at ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-    return ++allocations == fail_at ? NULL : __real_realloc(memory, size);
-}
-
 static void nothing_is_allocated_while_a_document_is_valid(void **state)
 {
     (void)state;
@@ -459,14 +437,13 @@ static void nothing_is_allocated_while_a_document_is_valid(void **state)
 /* Compile, check, look for unknown members, with the allocation number `at` failing. True: that
  * one was reached. */
 static bool run_short_of_memory(const struct json_doc *schema_doc, const struct json_doc *doc,
-                                unsigned long at, enum status expected)
+                                unsigned at, enum status expected)
 {
     struct schema_options options = {.assert_format = true};
     struct schema_fault fault = {0};
     struct schema *schema = NULL;
     size_t count;
-    allocations = 0;
-    fail_at = at;
+    fail_memory(at, at);
     struct schema_run *run = schema_run_new();
     enum status status =
         run ? schema_compile(schema_doc, 0, &options, &schema, &fault) : STATUS_NO_MEMORY;
@@ -475,10 +452,9 @@ static bool run_short_of_memory(const struct json_doc *schema_doc, const struct 
         (void)schema_unknown_members(schema, run, doc, 0, &count); /* none, or those there are */
         assert_true(status == expected || status == STATUS_NO_MEMORY);
     } else if (status != STATUS_NO_MEMORY) {
-        fail_msg("allocation %lu: %s", at, fault.detail);
+        fail_msg("allocation %u: %s", at, fault.detail);
     }
-    bool is_reached = allocations >= at;
-    fail_at = 0;
+    bool is_reached = stop_failing() >= at;
     schema_fault_fini(&fault);
     schema_free(schema);
     schema_run_free(run);
@@ -504,7 +480,7 @@ static void every_shortage_of_memory_is_survived(void **state)
     assert_int_equal(compile_with(&s, SCHEMA, &options), STATUS_OK);
     for (size_t i = 0; i < 3; i++) {
         enum status expected = check(&s, DOCS[i], NULL);
-        for (unsigned long at = 1; run_short_of_memory(&s.schema_doc, &s.doc, at, expected);)
+        for (unsigned at = 1; run_short_of_memory(&s.schema_doc, &s.doc, at, expected);)
             at++;
     }
     subject_fini(&s);

@@ -316,10 +316,13 @@ static void usage_and_answers_are_as_documented(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STORE_TEST(the_check_is_crc_32c_of_key_and_row), STORE_TEST(small_change_is_as_documented),
-        STORE_TEST(a_revision_is_as_documented),         STORE_TEST(a_golden_revision_is_read),
+        STORE_TEST(the_check_is_crc_32c_of_key_and_row),
+        STORE_TEST(small_change_is_as_documented),
+        STORE_TEST(a_revision_is_as_documented),
+        STORE_TEST(a_golden_revision_is_read),
         STORE_TEST(the_events_of_a_change_are_as_documented),
-        STORE_TEST(an_event_of_its_own_is_as_documented),           STORE_TEST(an_api_key_is_as_documented),
+        STORE_TEST(an_event_of_its_own_is_as_documented),
+        STORE_TEST(an_api_key_is_as_documented),
         STORE_TEST(usage_and_answers_are_as_documented),
     };
 

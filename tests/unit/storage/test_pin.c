@@ -106,8 +106,7 @@ int main(void)
                                         fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(after_a_rest_it_is_used_before_the_file_grows,
                                         fixture_setup, fixture_teardown),
-        cmocka_unit_test_setup_teardown(a_tool_holds_nothing_back, fixture_setup,
-                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_tool_holds_nothing_back, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(a_failed_commit_gives_the_room_up, fixture_setup_small_map,
                                         fixture_teardown),
     };
