@@ -181,6 +181,7 @@ static void converse(struct http_loop *loop, const void *words, size_t len)
         return;
     connection->is_check = true;
     atomic_fetch_add(&loop->server->connections_now, 1);
+    atomic_fetch_add(&loop->connection_count, 1);
     h2o_accept(&accept, sock);
     for (int turn = 0; turn < 200 && loop->connection_count != 0; turn++) {
         (void)h2o_evloop_run(loop->ctx.loop, 5);

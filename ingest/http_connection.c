@@ -40,7 +40,7 @@ static void connection_on_close(void *data)
     if (connection->is_counted_by_address)
         address_load_drop(server, &connection->peer);
     h2o_linklist_unlink(&connection->link);
-    loop->connection_count--;
+    atomic_fetch_sub(&loop->connection_count, 1);
     atomic_fetch_sub(&server->connections_now, 1);
     free(connection->streams);
     free(connection);
@@ -64,7 +64,6 @@ struct connection *connection_new(struct http_loop *loop, const struct http_list
     sock->on_close.cb = connection_on_close;
     sock->on_close.data = connection;
     h2o_linklist_insert(&loop->connections, &connection->link);
-    loop->connection_count++;
     count_one(&loop->connections_ever);
     return connection;
 }

@@ -1,11 +1,6 @@
 /*
  * Listeners: bound once by http_server_start, one socket a loop (SO_REUSEPORT spreads connections
- * over them), accepted from on the loop.
- *
- * Two caps. One on all connections, below the limit of descriptors: at the cap, or when accept
- * finds no descriptor, the listener is not polled until the next tick, so that nothing spins and
- * clients wait in the kernel's queue. And one per address on TLS listeners, so that one client
- * cannot take all; behind a cleartext listener stands a proxy, and loopback is trusted not to.
+ * over them), accepted from on the loop (http_accept.c).
  */
 #include "ingest/http_private.h"
 
@@ -17,10 +12,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-
-#define ACCEPTS_AT_ONCE 32
-#define BACKLOG 4096
-#define ADMIN_EXTRA 32 /* over the cap: whoever looks after a full server must get in */
 
 /* --- binding --- */
 
@@ -49,7 +40,7 @@ static int tcp_open(const struct sockaddr_storage *address, socklen_t len, const
 {
     int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0 && tcp_configure(fd, address, true) &&
-        bind(fd, (const struct sockaddr *)address, len) == 0 && listen(fd, BACKLOG) == 0)
+        bind(fd, (const struct sockaddr *)address, len) == 0 && listen(fd, LISTEN_BACKLOG) == 0)
         return fd;
     *ret_status = bind_status(err, "listen on", text);
     closep(&fd);
@@ -131,7 +122,7 @@ static enum status unix_listener_open(struct http_listener *listener, const char
     /* fchmod before bind sets the mode that bind creates the file with: never open for others */
     if (fd < 0 || fchmod(fd, 0660) != 0 ||
         bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || chmod(path, 0660) != 0 ||
-        listen(fd, BACKLOG) != 0)
+        listen(fd, LISTEN_BACKLOG) != 0)
         return bind_status(err, "listen on", path);
     listener->unix_path = strdup(path);
     snprintf(listener->url, sizeof listener->url, "unix:%s", path);
@@ -164,144 +155,4 @@ void listener_fini(struct http_listener *listener, unsigned threads)
         (void)unlink(listener->unix_path); /* gone already: as good */
     free(listener->unix_path);
     listener->unix_path = NULL;
-}
-
-/* --- connections per address --- */
-
-static _Atomic uint32_t *address_bucket(struct http_server *server, const struct address *address)
-{
-    uint64_t high, low;
-    memcpy(&high, address->bytes, 8);
-    memcpy(&low, address->bytes + 8, 8);
-    if (!address_is_v4(address))
-        low = 0; /* one customer has a /64 */
-    uint64_t x = (high ^ server->address_seed[0]) * UINT64_C(0x9e3779b97f4a7c15);
-    x ^= x >> 32;
-    x = (x ^ low ^ server->address_seed[1]) * UINT64_C(0xd6e8feb86659fd93);
-    x ^= x >> 32;
-    x *= UINT64_C(0xd6e8feb86659fd93);
-    return &server->address_connections[(x >> 40) % ADDRESS_BUCKETS];
-}
-
-void address_load_drop(struct http_server *server, const struct address *address)
-{
-    atomic_fetch_sub(address_bucket(server, address), 1);
-}
-
-static bool address_is_loopback(const struct address *address)
-{
-    static const uint8_t V6_LOOPBACK[16] = {[15] = 1};
-    return (address_is_v4(address) && address->bytes[12] == 127) ||
-           memcmp(address->bytes, V6_LOOPBACK, 16) == 0;
-}
-
-/* --- accepting --- */
-
-/* False: the client has left already. Nothing is assumed about who it was. */
-static bool learn_peer(struct connection *connection)
-{
-    struct sockaddr_storage peer;
-    static const struct address LOOPBACK = {{[10] = 0xff, 0xff, 127, 0, 0, 1}};
-    if (connection->listener->is_unix) {
-        connection->peer = LOOPBACK;
-        return true;
-    }
-    return h2o_socket_getpeername(connection->sock, (struct sockaddr *)&peer) != 0 &&
-           address_of_sockaddr((struct sockaddr *)&peer, &connection->peer,
-                               &connection->peer_port) == STATUS_OK;
-}
-
-/* False: one address has its share. */
-static bool address_load_add(struct connection *connection)
-{
-    struct http_server *server = connection->loop->server;
-    if (connection->listener->kind != HTTP_TLS || address_is_loopback(&connection->peer))
-        return true;
-    connection->is_counted_by_address = true;
-    uint32_t before = atomic_fetch_add(address_bucket(server, &connection->peer), 1);
-    return before < server->address_connections_max;
-}
-
-static void accept_point_pause(struct accept_point *point)
-{
-    if (point->is_paused)
-        return;
-    point->is_paused = true;
-    h2o_socket_read_stop(point->sock);
-}
-
-/* False: no more for now. */
-static bool accept_one(struct accept_point *point)
-{
-    struct http_loop *loop = point->loop;
-    struct http_server *server = loop->server;
-    size_t cap =
-        server->options.connections_max + (point->listener->kind == HTTP_ADMIN ? ADMIN_EXTRA : 0);
-    if (atomic_fetch_add(&server->connections_now, 1) >= cap) {
-        atomic_fetch_sub(&server->connections_now, 1);
-        accept_point_pause(point);
-        return false;
-    }
-    h2o_socket_t *sock = h2o_evloop_socket_accept(point->sock);
-    if (sock == NULL) {
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-            accept_point_pause(point);
-        atomic_fetch_sub(&server->connections_now, 1);
-        return false;
-    }
-    struct connection *connection = connection_new(loop, point->listener, sock);
-    if (connection == NULL) {
-        h2o_socket_close(sock);
-        atomic_fetch_sub(&server->connections_now, 1);
-        return false;
-    }
-    if (!learn_peer(connection)) {
-        h2o_socket_close(sock);
-        return true;
-    }
-    if (!address_load_add(connection)) {
-        count_one(&loop->refused_connections);
-        h2o_socket_close(sock);
-        return true;
-    }
-    h2o_accept(&point->accept_ctx, sock);
-    return true;
-}
-
-static void on_acceptable(h2o_socket_t *sock, const char *err)
-{
-    struct accept_point *point = sock->data;
-    if (err != NULL)
-        return;
-    for (int i = 0; i < ACCEPTS_AT_ONCE && accept_one(point); i++) {
-    }
-}
-
-void accept_point_start(struct accept_point *point)
-{
-    int fd = point->listener->fds[point->loop->index];
-    if (fd < 0)
-        return;
-    point->sock = h2o_evloop_socket_create(point->loop->ctx.loop, fd, H2O_SOCKET_FLAG_DONT_READ);
-    point->sock->data = point;
-    h2o_socket_read_start(point->sock, on_acceptable);
-}
-
-void accept_point_resume(struct accept_point *point)
-{
-    if (point->sock == NULL || !point->is_paused)
-        return;
-    point->is_paused = false;
-    h2o_socket_read_start(point->sock, on_acceptable);
-}
-
-void accept_point_stop(struct accept_point *point)
-{
-    if (point->sock == NULL)
-        return;
-    for (int i = 0; i < BACKLOG && accept_one(point); i++) {
-    }
-    h2o_socket_close(point->sock);
-    point->listener->fds[point->loop->index] = -1;
-    point->sock = NULL;
 }

@@ -157,7 +157,7 @@ struct http_loop {
     int64_t drain_since_ms, drain_until_ms; /* 0: not draining */
     bool is_done;
     struct http_message drain_message;
-    uint32_t connection_count;
+    _Atomic uint32_t connection_count; /* with those that are on their way to this loop */
     uint32_t inflight;
     enum status start_status;
     /* Written by the loop, read by http_server_stats. */
@@ -205,6 +205,8 @@ static inline struct connection *connection_of_req(const h2o_req_t *req)
 }
 
 /* http_connection.c */
+/* It is counted already, in its loop's connection_count and the server's connections_now; its end
+ * takes it out of both. NULL: no memory. */
 struct connection *connection_new(struct http_loop *loop, const struct http_listener *listener,
                                   h2o_socket_t *sock);
 /* Close hard, soon: h2o sees an end of input and goes its own way. Never frees at once. */
@@ -231,9 +233,12 @@ void request_send_problem(h2o_req_t *req, int status, const char *detail);
 const char *status_reason(int status);
 
 /* http_listener.c */
+#define LISTEN_BACKLOG 4096
 enum status listener_open(struct http_listener *listener, const struct http_listen *listen,
                           unsigned threads, struct err *err);
 void listener_fini(struct http_listener *listener, unsigned threads);
+
+/* http_accept.c */
 void accept_point_start(struct accept_point *point);
 /* Accept what is waiting, then close: a closed SO_REUSEPORT socket resets what it had queued. */
 void accept_point_stop(struct accept_point *point);

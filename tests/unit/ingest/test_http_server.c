@@ -62,6 +62,10 @@ static void handle(void *context, struct http_exchange *exchange,
     if (bytes_equal_str(request->path, "/hold")) {
         http_exchange_on_gone(exchange, on_gone, exchange);
         fixture.held = exchange;
+    } else if (bytes_equal_str(request->path, "/loop")) {
+        char index[16];
+        snprintf(index, sizeof index, "loop %u", http_loop_index(http_exchange_loop(exchange)));
+        answer_text(exchange, 200, index);
     } else {
         answer_text(exchange, bytes_equal_str(request->path, "/none") ? 204 : 200, "text");
     }
@@ -289,6 +293,47 @@ static void each_loop_starts_once_and_ticks(void **state)
     wait_until(fixture.ticks >= before + 2 * LOOPS);
 }
 
+static unsigned loop_of(int client)
+{
+    char got[4096];
+    ssize_t len;
+    client_send(client, "GET /loop HTTP/1.1\r\nHost: x\r\n\r\n");
+    len = read(client, got, sizeof got - 1); /* a short answer comes in one piece */
+    assert_true(len > 0);
+    got[len] = '\0';
+    const char *text = strstr(got, "\r\n\r\nloop ");
+    assert_non_null(text);
+    return (unsigned)atoi(text + 9);
+}
+
+/* And again when one loop's clients have left. */
+static void connections_are_spread_over_the_loops_evenly(void **state)
+{
+    int clients[20];
+    unsigned counts[LOOPS] = {0}, loops[20];
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        clients[i] = client_connect();
+        loops[i] = loop_of(clients[i]);
+        counts[loops[i]]++;
+    }
+    assert_int_equal(counts[0], 10);
+    assert_int_equal(counts[1], 10);
+    for (int i = 0; i < 20; i++)
+        if (loops[i] == 0)
+            closep(&clients[i]);
+    struct http_server_stats stats;
+    wait_until((http_server_stats(fixture.server, &stats), stats.connections_now == 10));
+    for (int i = 0; i < 20; i++) {
+        if (loops[i] == 0) {
+            clients[i] = client_connect();
+            assert_int_equal(loop_of(clients[i]), 0);
+        }
+    }
+    for (int i = 0; i < 20; i++)
+        closep(&clients[i]);
+}
+
 static void what_happens_is_counted(void **state)
 {
     char got[4096];
@@ -400,6 +445,7 @@ int main(void)
         served(an_answer_for_nobody_is_freed_in_silence),
         served(messages_run_on_their_loop_in_the_order_of_posting),
         served(each_loop_starts_once_and_ticks),
+        served(connections_are_spread_over_the_loops_evenly),
         served(what_happens_is_counted),
         cmocka_unit_test(an_address_that_is_none_is_invalid),
         cmocka_unit_test(a_port_in_use_is_busy),
