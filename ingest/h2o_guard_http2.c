@@ -269,8 +269,15 @@ static size_t data_payload_len(const h2o_http2_frame_t *frame)
 static void data_cut(struct connection *connection, h2o_http2_conn_t *conn, struct request *request,
                      h2o_http2_frame_t *frame, enum refusal why)
 {
+    h2o_http2_stream_t *stream = stream_of(request);
     request->refusal = why;
-    stream_of(request)->_expected_content_length = SIZE_MAX;
+    stream->_expected_content_length = SIZE_MAX;
+    /* Now, not when it is answered: or the bodies beside it, of which a client sends a piece each
+     * in turn, would all be refused for what this one holds. */
+    h2o_buffer_dispose(&stream->_req_body);
+    h2o_buffer_init(&stream->_req_body, &h2o_socket_buffer_prototype);
+    connection_release(connection, request->held_bytes);
+    request->held_bytes = 0;
     if ((frame->flags & H2O_HTTP2_FRAME_FLAG_END_STREAM) == 0)
         stream_cut(connection->streams, request);
     window_consume(conn, frame->length);
