@@ -183,6 +183,17 @@ static enum refusal refusal_of(const struct connection *connection, h2o_req_t *r
     return connection_could_hold(connection, content_length) ? REFUSAL_NONE : REFUSAL_OVER_BUDGET;
 }
 
+static bool waits_for_continue(const h2o_req_t *req)
+{
+    for (size_t i = 0; i < req->headers.size; i++) {
+        const h2o_header_t *header = &req->headers.entries[i];
+        if (h2o_memis(header->name->base, header->name->len, H2O_STRLIT("expect")) &&
+            h2o_lcstris(header->value.base, header->value.len, H2O_STRLIT("100-continue")))
+            return true;
+    }
+    return false;
+}
+
 /* The head of a request has arrived: from here on it is ours to account for. */
 static void request_begin(struct connection *connection, h2o_req_t *req, bool has_invalid_chars,
                           size_t *content_length)
@@ -196,8 +207,14 @@ static void request_begin(struct connection *connection, h2o_req_t *req, bool ha
     streams->requests[streams->count++] = request;
     request->refusal =
         has_invalid_chars ? REFUSAL_BAD_REQUEST : refusal_of(connection, req, *content_length);
-    if (request->refusal == REFUSAL_NONE || stream->_req_body == NULL)
+    if (stream->_req_body == NULL) /* END_STREAM was set */
         return;
+    if (request->refusal == REFUSAL_NONE) {
+        if (waits_for_continue(req))
+            guard_http2_continue(H2O_STRUCT_FROM_MEMBER(h2o_http2_conn_t, super, req->conn),
+                                 stream->stream_id);
+        return;
+    }
     h2o_buffer_dispose(&stream->_req_body); /* as if END_STREAM had been set: run it now */
     *content_length = SIZE_MAX;
     stream_cut(streams, request);

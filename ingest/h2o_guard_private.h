@@ -63,6 +63,10 @@ int phr_parse_request(const char *buf, size_t len, const char **method, size_t *
                       struct phr_header *headers, size_t *num_headers, size_t last_len);
 ssize_t phr_decode_chunked(struct phr_chunked_decoder *decoder, char *buf, size_t *bufsz);
 
+/* RFC 9110 section 10.1.1: who asks whether to send the body is told. h2o does so in HTTP/1 only.
+ */
+void guard_http2_continue(struct st_h2o_http2_conn_t *conn, uint32_t stream_id);
+
 /* A body that is read piece by piece has grown over what may be held: stop reading, hand the
  * request over without it. */
 void guard_http1_cut(struct connection *connection, enum refusal why);
