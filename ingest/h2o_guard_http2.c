@@ -149,20 +149,13 @@ static bool head_is_too_large(const h2o_req_t *req)
     return req->headers.size > HEAD_FIELDS_MAX || bytes > HEAD_BYTES_MAX;
 }
 
-static bool is_visible_ascii(h2o_iovec_t text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if ((uint8_t)text.base[i] <= ' ' || (uint8_t)text.base[i] >= 127)
-            return false;
-    return true;
-}
-
 /* h2o takes any bytes for :method and :path. */
 static bool target_is_acceptable(const h2o_req_t *req)
 {
     const h2o_iovec_t *path = &req->input.path, *method = &req->input.method;
-    return path->len != 0 && (path->base[0] == '/' || h2o_memis(path->base, path->len, "*", 1)) &&
-           is_visible_ascii(*path) && method->len != 0 && is_visible_ascii(*method);
+    return is_visible_ascii(path->base, path->len) &&
+           (path->base[0] == '/' || h2o_memis(path->base, path->len, "*", 1)) &&
+           is_visible_ascii(method->base, method->len);
 }
 
 static enum refusal refusal_of(const struct connection *connection, h2o_req_t *req,

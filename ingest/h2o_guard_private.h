@@ -45,6 +45,15 @@ static inline void guard_mark(enum guard_override which)
 /* The connection whose input is being read now; h2o's frame decoder is not told. */
 extern __thread struct connection *guard_current;
 
+/* Of a method or a target; an empty one is none. */
+static inline bool is_visible_ascii(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if ((uint8_t)text[i] <= ' ' || (uint8_t)text[i] >= 127)
+            return false;
+    return len != 0;
+}
+
 /* Of picohttpparser, inside libh2o; its header is not installed. */
 struct phr_header {
     const char *name; /* NULL: the line goes on with the value before it (obs-fold) */
