@@ -11,6 +11,9 @@
  * a server that cannot resolve names until someone restarts it would be a poor trade. What is
  * secret in /etc is closed to the server's user by its mode.
  *
+ * Other processes are behind the fence too: no signals to them, and none of the Unix sockets that
+ * have no file. (Those that have one stay: the resolver asks some.)
+ *
  * A path that does not exist is skipped. The system calls have no wrappers in Debian's libc; flags
  * newer than its header are defined here, and only those are used that the kernel's version knows.
  */
@@ -31,6 +34,16 @@
 #ifndef LANDLOCK_ACCESS_FS_IOCTL_DEV
 #define LANDLOCK_ACCESS_FS_IOCTL_DEV (1ULL << 15)
 #endif
+
+/* The header's may end sooner; the kernel takes as much as its version knows. */
+struct ruleset {
+    uint64_t handled_files;
+    uint64_t handled_network; /* no: endpoints may have any port, and listeners are bound later */
+    uint64_t scoped;
+};
+#define SCOPED_VERSION 6
+#define SCOPE_ABSTRACT_UNIX_SOCKET (1ULL << 0)
+#define SCOPE_SIGNAL (1ULL << 1)
 
 #define READ_FILE LANDLOCK_ACCESS_FS_READ_FILE
 #define READ (READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
@@ -145,8 +158,13 @@ enum status file_fence_apply(const struct settings *settings, int *ret_version, 
         return STATUS_NOT_FOUND;
     }
     struct fence fence = {.handled = handled_by((int)version), .is_complete = true};
-    struct landlock_ruleset_attr attributes = {.handled_access_fs = fence.handled};
-    fence.fd = (int)syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0);
+    struct ruleset ruleset = {.handled_files = fence.handled};
+    size_t size = sizeof ruleset.handled_files;
+    if (version >= SCOPED_VERSION) {
+        ruleset.scoped = SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL;
+        size = sizeof ruleset;
+    }
+    fence.fd = (int)syscall(SYS_landlock_create_ruleset, &ruleset, size, 0);
     CLEANUP(closep) int fd = fence.fd;
     if (fd < 0) {
         err_set(err, "Landlock: %m");

@@ -1,6 +1,6 @@
 /*
- * The head of an HTTP/2 answer, in place of h2o's encoder: every field is a literal without
- * indexing and without Huffman coding (RFC 7541 section 6.2.2).
+ * The head of an HTTP/2 answer, final or 100 Continue, in place of h2o's encoder: every field is a
+ * literal without indexing and without Huffman coding (RFC 7541 section 6.2.2).
  *
  * h2o puts each field in its dynamic table. Ours differ from answer to answer (request id, rate
  * limits, entity tag), so that it compares each with all that went before, copies it and throws an
@@ -59,6 +59,17 @@ static uint8_t *put_field(uint8_t *at, enum static_index index, const h2o_iovec_
     if (index == STATIC_NONE)
         at = put_text(at, name->base, name->len);
     return put_text(at, value, value_len);
+}
+
+/* A client that makes its table smaller is to be told, with the next block (section 4.2). */
+static uint8_t *put_table_size(uint8_t *at, const h2o_http2_conn_t *conn,
+                               h2o_hpack_header_table_t *table)
+{
+    if (conn->peer_settings.header_table_size >= table->hpack_capacity)
+        return at;
+    table->hpack_capacity = 0;
+    *at++ = TABLE_SIZE_ZERO;
+    return at;
 }
 
 static uint8_t *put_status(uint8_t *at, int status)
@@ -135,10 +146,7 @@ void h2o_hpack_flatten_response(h2o_buffer_t **buf, h2o_hpack_header_table_t *ta
     h2o_buffer_reserve(buf, room + (room / max_frame_size + 1) * FRAME_HEADER_BYTES);
     uint8_t *block = (uint8_t *)(*buf)->bytes + (*buf)->size + FRAME_HEADER_BYTES, *at = block;
 
-    if (conn->peer_settings.header_table_size < table->hpack_capacity) {
-        table->hpack_capacity = 0; /* a client that makes its table smaller is to be told, 4.2 */
-        *at++ = TABLE_SIZE_ZERO;
-    }
+    at = put_table_size(at, conn, table);
     at = put_status(at, res->status);
     if (server_name->len > 0)
         at = put_field(at, STATIC_SERVER, NULL, server_name->base, server_name->len);
@@ -152,4 +160,17 @@ void h2o_hpack_flatten_response(h2o_buffer_t **buf, h2o_hpack_header_table_t *ta
         at = put_content_length(at, content_length);
     at = put_frames(block, (size_t)(at - block), max_frame_size, stream_id);
     (*buf)->size = (size_t)(at - (uint8_t *)(*buf)->bytes);
+}
+
+void guard_http2_continue(h2o_http2_conn_t *conn, uint32_t stream_id)
+{
+    h2o_buffer_t **buf = &conn->_write.buf;
+    h2o_buffer_reserve(buf, FRAME_HEADER_BYTES + OWN_BYTES_MAX);
+    uint8_t *block = (uint8_t *)(*buf)->bytes + (*buf)->size + FRAME_HEADER_BYTES, *at = block;
+
+    at = put_table_size(at, conn, &conn->_output_header_table);
+    at = put_status(at, 100);
+    at = put_frames(block, (size_t)(at - block), OWN_BYTES_MAX, stream_id);
+    (*buf)->size = (size_t)(at - (uint8_t *)(*buf)->bytes);
+    h2o_http2_conn_request_write(conn);
 }

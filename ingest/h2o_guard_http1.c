@@ -159,7 +159,8 @@ int phr_parse_request(const char *buf, size_t len, const char **method, size_t *
     if (ret < 0)
         return ret;
     struct framing f = framing_of(headers, *num_headers);
-    if (!head_is_acceptable(buf, (size_t)ret, &f, *minor_version))
+    if (!head_is_acceptable(buf, (size_t)ret, &f, *minor_version) ||
+        !is_visible_ascii(*path, *path_len) || !is_visible_ascii(*method, *method_len))
         return refuse_head(connection, req, REFUSAL_BAD_REQUEST, len, minor_version, num_headers);
     expect_body(connection, req, &f, headers, num_headers);
     return ret;

@@ -149,20 +149,13 @@ static bool head_is_too_large(const h2o_req_t *req)
     return req->headers.size > HEAD_FIELDS_MAX || bytes > HEAD_BYTES_MAX;
 }
 
-static bool is_visible_ascii(h2o_iovec_t text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if ((uint8_t)text.base[i] <= ' ' || (uint8_t)text.base[i] >= 127)
-            return false;
-    return true;
-}
-
 /* h2o takes any bytes for :method and :path. */
 static bool target_is_acceptable(const h2o_req_t *req)
 {
     const h2o_iovec_t *path = &req->input.path, *method = &req->input.method;
-    return path->len != 0 && (path->base[0] == '/' || h2o_memis(path->base, path->len, "*", 1)) &&
-           is_visible_ascii(*path) && method->len != 0 && is_visible_ascii(*method);
+    return is_visible_ascii(path->base, path->len) &&
+           (path->base[0] == '/' || h2o_memis(path->base, path->len, "*", 1)) &&
+           is_visible_ascii(method->base, method->len);
 }
 
 static enum refusal refusal_of(const struct connection *connection, h2o_req_t *req,
@@ -183,6 +176,17 @@ static enum refusal refusal_of(const struct connection *connection, h2o_req_t *r
     return connection_could_hold(connection, content_length) ? REFUSAL_NONE : REFUSAL_OVER_BUDGET;
 }
 
+static bool waits_for_continue(const h2o_req_t *req)
+{
+    for (size_t i = 0; i < req->headers.size; i++) {
+        const h2o_header_t *header = &req->headers.entries[i];
+        if (h2o_memis(header->name->base, header->name->len, H2O_STRLIT("expect")) &&
+            h2o_lcstris(header->value.base, header->value.len, H2O_STRLIT("100-continue")))
+            return true;
+    }
+    return false;
+}
+
 /* The head of a request has arrived: from here on it is ours to account for. */
 static void request_begin(struct connection *connection, h2o_req_t *req, bool has_invalid_chars,
                           size_t *content_length)
@@ -196,8 +200,14 @@ static void request_begin(struct connection *connection, h2o_req_t *req, bool ha
     streams->requests[streams->count++] = request;
     request->refusal =
         has_invalid_chars ? REFUSAL_BAD_REQUEST : refusal_of(connection, req, *content_length);
-    if (request->refusal == REFUSAL_NONE || stream->_req_body == NULL)
+    if (stream->_req_body == NULL) /* END_STREAM was set */
         return;
+    if (request->refusal == REFUSAL_NONE) {
+        if (waits_for_continue(req))
+            guard_http2_continue(H2O_STRUCT_FROM_MEMBER(h2o_http2_conn_t, super, req->conn),
+                                 stream->stream_id);
+        return;
+    }
     h2o_buffer_dispose(&stream->_req_body); /* as if END_STREAM had been set: run it now */
     *content_length = SIZE_MAX;
     stream_cut(streams, request);
@@ -269,8 +279,15 @@ static size_t data_payload_len(const h2o_http2_frame_t *frame)
 static void data_cut(struct connection *connection, h2o_http2_conn_t *conn, struct request *request,
                      h2o_http2_frame_t *frame, enum refusal why)
 {
+    h2o_http2_stream_t *stream = stream_of(request);
     request->refusal = why;
-    stream_of(request)->_expected_content_length = SIZE_MAX;
+    stream->_expected_content_length = SIZE_MAX;
+    /* Now, not when it is answered: or the bodies beside it, of which a client sends a piece each
+     * in turn, would all be refused for what this one holds. */
+    h2o_buffer_dispose(&stream->_req_body);
+    h2o_buffer_init(&stream->_req_body, &h2o_socket_buffer_prototype);
+    connection_release(connection, request->held_bytes);
+    request->held_bytes = 0;
     if ((frame->flags & H2O_HTTP2_FRAME_FLAG_END_STREAM) == 0)
         stream_cut(connection->streams, request);
     window_consume(conn, frame->length);

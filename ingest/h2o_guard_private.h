@@ -45,6 +45,15 @@ static inline void guard_mark(enum guard_override which)
 /* The connection whose input is being read now; h2o's frame decoder is not told. */
 extern __thread struct connection *guard_current;
 
+/* Of a method or a target; an empty one is none. */
+static inline bool is_visible_ascii(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if ((uint8_t)text[i] <= ' ' || (uint8_t)text[i] >= 127)
+            return false;
+    return len != 0;
+}
+
 /* Of picohttpparser, inside libh2o; its header is not installed. */
 struct phr_header {
     const char *name; /* NULL: the line goes on with the value before it (obs-fold) */
@@ -62,6 +71,10 @@ int phr_parse_request(const char *buf, size_t len, const char **method, size_t *
                       const char **path, size_t *path_len, int *minor_version,
                       struct phr_header *headers, size_t *num_headers, size_t last_len);
 ssize_t phr_decode_chunked(struct phr_chunked_decoder *decoder, char *buf, size_t *bufsz);
+
+/* RFC 9110 section 10.1.1: who asks whether to send the body is told. h2o does so in HTTP/1 only.
+ */
+void guard_http2_continue(struct st_h2o_http2_conn_t *conn, uint32_t stream_id);
 
 /* A body that is read piece by piece has grown over what may be held: stop reading, hand the
  * request over without it. */

@@ -27,6 +27,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -45,6 +46,8 @@ enum exit_code { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 #define TICK_MS 200
 #define SWEEP_TICKS 300  /* once a minute */
 #define ANNOUNCE_TICKS 5 /* once a second */
+#define LARGE_BLOCK_BYTES (128 * 1024)
+#define KEPT_FREE_BYTES (8 * 1024 * 1024)
 #define LISTENERS_MAX (2 * SETTINGS_LISTENERS_MAX + 1)
 
 struct server {
@@ -485,11 +488,21 @@ static int exit_code_of(enum status s)
     return s == STATUS_OK ? EXIT_FINE : s == STATUS_INVALID ? EXIT_USAGE : EXIT_FAILED;
 }
 
+/* Large blocks come from the kernel and go back to it. Left to itself malloc keeps them once it has
+ * seen some free: a surplus of large bodies took twice its size, in pieces, and kept it for good.
+ */
+static void give_back_large_blocks(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, KEPT_FREE_BYTES); /* setting one ends malloc's choice of both */
+}
+
 static int run(struct server *server)
 {
     struct err err = {0};
     log_init(server->settings.log_format, server->settings.log_level);
     raise_descriptor_limit();
+    give_back_large_blocks();
     signal(SIGPIPE, SIG_IGN);
     if (uv_loop_init(&server->loop) != 0) {
         fprintf(stderr, "posternd: cannot make the main loop\n");

@@ -19,7 +19,7 @@
 #include "ingest/tally.h"
 #include "storage/fault.h"
 
-#define SUBMITTED_BYTES_MAX (512u << 20)
+#define SUBMITTED_BYTES_MAX (128u << 20) /* two transactions: what waits is stored soon */
 #define PATCH_TRIES_MAX 16
 
 /* One writing request under way. Lies in its own arena. */

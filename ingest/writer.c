@@ -7,6 +7,11 @@
  * A group ends early when its transaction has grown large: a small request may rewrite a large
  * record. The rest is the next group.
  *
+ * On a disk that is slow a queue of a fixed length would be seconds long. So only as many may wait
+ * as the groups before let expect to be stored in time, and one group's worth in any case: a lone
+ * long sync refuses nobody who can go with the next group. The rest is told at once, and when a
+ * surplus ends, there is no backlog of it to wait for.
+ *
  * What can fail, and what happens then:
  *   the map is full          it is grown and the group run again;
  *   no space, input/output   everyone in the group is told; nothing of it is stored;
@@ -29,7 +34,8 @@
 #define QUEUE_MAX_DEFAULT 8192
 #define GROUP_MAX_DEFAULT 1024
 #define GROUP_BYTES_MAX ((size_t)64 * 1024 * 1024) /* of memory that a transaction takes */
-#define REST_MS 250    /* a pause after which the store need not be ready for the next commit */
+#define REST_MS 250 /* a pause after which the store need not be ready for the next commit */
+#define WAIT_US_MAX_DEFAULT 500000
 #define GROWTHS_MAX 40 /* doublings for one group: more than an address space has */
 
 struct writer {
@@ -39,6 +45,7 @@ struct writer {
     pthread_cond_t wake;
     struct work *first, **last;
     uint32_t queued;
+    uint32_t room; /* how many may be queued */
     bool is_stopping;
     bool has_rested; /* since the last group */
     struct writer_stats stats;
@@ -100,13 +107,26 @@ static enum status group_commit(struct writer *writer, struct group group, uint3
 
 /* ---- groups ---- */
 
+/* As many full groups as are stored in time, if each takes so long; at least one. */
+static uint32_t room_after(const struct writer *writer, uint64_t us)
+{
+    uint64_t groups = writer->options.wait_us_max / (us ? us : 1);
+    uint64_t room = writer->options.group_max * (groups ? groups : 1);
+
+    return room < writer->options.queue_max ? (uint32_t)room : writer->options.queue_max;
+}
+
 static void note(struct writer *writer, struct group group, enum status s, int64_t started_us)
 {
+    uint64_t us = (uint64_t)(stopwatch_us() - started_us);
+
     pthread_mutex_lock(&writer->mutex);
     writer->stats.groups++;
     writer->stats.works += group.count;
     writer->stats.failed_groups += s != STATUS_OK;
-    writer->stats.commit_us_total += (uint64_t)(stopwatch_us() - started_us);
+    writer->stats.commit_us_total += us;
+    if (s == STATUS_OK)
+        writer->room = room_after(writer, us);
     pthread_mutex_unlock(&writer->mutex);
 }
 
@@ -258,6 +278,9 @@ enum status writer_start(const struct writer_options *options, struct writer **r
         writer->options.queue_max = QUEUE_MAX_DEFAULT;
     if (writer->options.group_max == 0)
         writer->options.group_max = GROUP_MAX_DEFAULT;
+    if (writer->options.wait_us_max == 0)
+        writer->options.wait_us_max = WAIT_US_MAX_DEFAULT;
+    writer->room = writer->options.queue_max;
     writer->last = &writer->first;
     must(pthread_mutex_init(&writer->mutex, NULL) == 0);
     must(pthread_condattr_init(&attr) == 0);
@@ -277,7 +300,7 @@ enum status writer_submit(struct writer *writer, struct work *work)
     enum status s = STATUS_LIMIT;
 
     pthread_mutex_lock(&writer->mutex);
-    if (!writer->is_stopping && writer->queued < writer->options.queue_max) {
+    if (!writer->is_stopping && writer->queued < writer->room) {
         work->next = NULL;
         *writer->last = work;
         writer->last = &work->next;

@@ -31,6 +31,8 @@ struct writer_options {
     const struct clock *clock;
     uint32_t queue_max; /* works waiting; 0: 8192 */
     uint32_t group_max; /* works in one transaction; 0: 1024 */
+    uint64_t
+        wait_us_max; /* of more than a group's works fewer wait, if these take longer; 0: 0.5 s */
     /* After each commit, on the writer's thread. NULL allowed. */
     void (*committed)(void *context, uint64_t last_sequence);
     void *context;
@@ -38,7 +40,7 @@ struct writer_options {
 
 MUST_CHECK enum status writer_start(const struct writer_options *options,
                                     struct writer **ret_writer);
-/* Any thread. STATUS_LIMIT: the queue is full, or stopping; the work stays the caller's. */
+/* Any thread. STATUS_LIMIT: too many wait, or stopping; the work stays the caller's. */
 MUST_CHECK enum status writer_submit(struct writer *writer, struct work *work);
 /* Commits what is queued, ends the thread and frees the writer. NULL allowed. */
 void writer_stop(struct writer *writer);

@@ -167,6 +167,24 @@ static void closedirp(DIR **dir)
         closedir(*dir);
 }
 
+bool data_dir_is_ours(const char *dir)
+{
+    static const char *const OURS[] = {
+        ".",          "..",  "store",         "store.new",         "posternd.lock",
+        "master.key", "tls", "posternd.json", "posternd.json.new", "lost+found",
+    };
+    CLEANUP(closedirp) DIR *entries = opendir(dir);
+    const struct dirent *entry;
+    bool is_ours = entries != NULL;
+
+    while (is_ours && (entry = readdir(entries)) != NULL) {
+        is_ours = false;
+        for (size_t i = 0; i < sizeof(OURS) / sizeof(*OURS); i++)
+            is_ours |= strcmp(entry->d_name, OURS[i]) == 0;
+    }
+    return is_ours;
+}
+
 enum status dir_remove(const char *path, struct err *err)
 {
     CLEANUP(closedirp) DIR *dir = opendir(path);

@@ -18,6 +18,8 @@ MUST_CHECK enum status data_dir_lock(const char *dir, int *ret_fd, struct err *e
 /* The store's own directory: is it ours, and closed to others? With `can_mend` its mode is put
  * right (0700). STATUS_NOT_FOUND, STATUS_DENIED. */
 MUST_CHECK enum status store_dir_check(const char *path, bool can_mend, struct err *err);
+/* Does the directory hold nothing but what a data directory holds? An empty one does, too. */
+MUST_CHECK bool data_dir_is_ours(const char *dir);
 /* Make what was done in the directory durable. */
 MUST_CHECK enum status dir_sync(const char *path, struct err *err);
 /* Remove a directory of plain files; one that does not exist is fine. */

@@ -10,12 +10,12 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "ingest/settings.h"
+#include "storage/data_dir.h"
 #include "storage/journal.h"
 #include "tools/progress.h"
 #include "tools/server.h"
 #include "tools/text.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <pwd.h>
 #include <stdarg.h>
@@ -109,24 +109,6 @@ void tool_hand_over(const char *data)
     }
 }
 
-/* Is this folder a data directory, or one to be: empty, or with nothing but a server's files? */
-static bool is_data_directory(const char *data)
-{
-    static const char *const OURS[] = {".",          "..",         "store",         "posternd.lock",
-                                       "master.key", "lost+found", "posternd.json", "tls"};
-    bool is_ours = true;
-    DIR *dir = opendir(data);
-    const struct dirent *entry;
-    while (dir && is_ours && (entry = readdir(dir))) {
-        is_ours = false;
-        for (size_t i = 0; i < sizeof(OURS) / sizeof(*OURS); i++)
-            is_ours |= !strcmp(entry->d_name, OURS[i]);
-    }
-    if (dir)
-        closedir(dir);
-    return dir && is_ours;
-}
-
 /* A store before the server's first start: opened as the server would, and closed again. A mistyped
  * --data must not make a second one. */
 static int make_store(struct tool *tool)
@@ -135,7 +117,7 @@ static int make_store(struct tool *tool)
     struct store *store = NULL;
     if (access(tool->data, F_OK) != 0 && errno == ENOENT)
         return complain("no such directory: %s: start posternd once, or mkdir it", tool->data);
-    if (!is_data_directory(tool->data))
+    if (!data_dir_is_ours(tool->data))
         return complain("no store in %s, and it has other files: a new store is made in an empty "
                         "directory only",
                         tool->data);

@@ -13,7 +13,8 @@ A store lives for one generation: each way to die (deaths.py) once, in random or
 receiver must have been sent every event, one record's in order. The next generation begins a new
 store, so that a thousand rounds take a thousand times as long as one.
 
-Prints TAP: a case a round, and one for each generation's deliveries.
+Prints TAP: a case a round, one for each generation's deliveries, and one for the test itself: what is
+taken away from what was found must be missed.
 """
 import argparse
 import http.client
@@ -225,9 +226,11 @@ class Trial:
         more = [key for _, key in found if key not in self.projects]
         return f"nobody sent {more}" if more else None
 
-    def compare_events(self):
+    def compare_events(self, leave_out=0):
+        """What can be pulled now; `leave_out`: as if so many were not in the store."""
         while True:
-            status, body = self.request("GET", f"/api/events?after={self.sequence}&limit=1000")
+            after = self.sequence + leave_out
+            status, body = self.request("GET", f"/api/events?after={after}&limit=1000")
             if status != 200:
                 return f"GET /api/events: {status} {body[:200]}"
             events = json.loads(body)["data"]
@@ -254,20 +257,53 @@ class Trial:
         self.server.environment = dict(self.clock)
         self.server.start()
         wrong = self.compare_events()
-        wanted = set(range(1, self.sequence + 1)) - self.excused
         try:
-            wait_until(lambda: not wrong and wanted <= self.delivered().keys(), "all was delivered",
-                       240)
+            wait_until(lambda: not wrong and not self.undelivered(self.delivered()),
+                       "all was delivered", 240)
         except AssertionError as error:
-            missing = sorted(wanted - self.delivered().keys())
+            missing = self.undelivered(self.delivered())
             return wrong or f"{error}: {len(missing)} of {self.sequence} are missing: {missing[:20]}"
+        disorder = self.disorder(self.delivered())
+        if disorder:
+            return disorder
+        check = self.server.tool("store", "check", check=False)
+        return None if check.returncode == 0 else check.stdout + check.stderr
+
+    def undelivered(self, delivered):
+        return sorted(set(range(1, self.sequence + 1)) - self.excused - delivered.keys())
+
+    @staticmethod
+    def disorder(delivered):
         order = {}
-        for sequence, record in self.delivered().items():
+        for sequence, record in delivered.items():
             if sequence < order.get(record, 0):
                 return f"{record}: event {sequence} came after {order[record]}"
             order[record] = sequence if record != "-" else 0
-        check = self.server.tool("store", "check", check=False)
-        return None if check.returncode == 0 else check.stdout + check.stderr
+        return None
+
+    def controls(self):
+        """The test of this test: a record, an event or a delivery less, and two events of a record
+        the wrong way round, must each be noticed."""
+        self.server.kill()
+        self.server.environment = dict(self.clock)
+        poster = next(one for one in self.fleet.posters if one.living)
+        name = "workorder", poster.living[0]
+        kept = poster.states[name]
+        poster.states[name] = {**kept, "title": "another"}
+        unnoticed = [] if self.compare_records() else ["a record that is not as acknowledged"]
+        poster.states[name] = kept
+        self.server.start()
+        poster.events = ["evt_that_was_never_stored"]
+        unnoticed += [] if self.compare_events() else ["an event that is not there"]
+        self.sequence -= 2
+        unnoticed += [] if self.compare_events(leave_out=1) else ["a gap"]
+        delivered = self.delivered()
+        last = next(sequence for sequence in reversed(delivered) if sequence not in self.excused)
+        less = {sequence: record for sequence, record in delivered.items() if sequence != last}
+        unnoticed += [] if self.undelivered(less) else ["a delivery less"]
+        swapped = dict(reversed(delivered.items()))
+        unnoticed += [] if self.disorder(swapped) else ["deliveries in the wrong order"]
+        return f"not noticed: {', '.join(unnoticed)}" if unnoticed else None
 
     def delivered(self):
         """sequence -> record, in the order in which they came first."""
@@ -302,6 +338,8 @@ def generation(folder, options, seed, deaths, report):
             if wrong:
                 return
         report.say(f"{trial.sequence} events were all delivered, in order", trial.deliveries())
+        if not report.has_failed:
+            report.say("what is taken away is noticed", trial.controls())
     finally:
         trial.close()
         shutil.rmtree(folder)
@@ -315,7 +353,7 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
     generations = -(-options.rounds // len(DEATHS))
-    print(f"# seed {options.seed}\n1..{options.rounds + generations}", flush=True)
+    print(f"# seed {options.seed}\n1..{options.rounds + 2 * generations}", flush=True)
     report, left = Report(), options.rounds
     with tempfile.TemporaryDirectory(prefix="postern-crash-") as folder:
         for i in range(generations):

@@ -61,6 +61,13 @@ def own_memory(pid):
     return int(re.search(r"RssAnon:\s+(\d+)", status)[1]) << 10
 
 
+def clock_files(pid):
+    """libfaketime's shared memory for that process. A server cannot remove its own: it reaches no file
+    but those of its data directory by then."""
+    paths = Path("/dev/shm", f"faketime_shm_{pid}"), Path("/dev/shm", f"sem.faketime_sem_{pid}")
+    return [path for path in paths if path.exists()]
+
+
 @contextlib.contextmanager
 def repeating(step):
     """Calls step() again and again beside what happens inside; what it raises is raised at the end."""
@@ -178,6 +185,7 @@ class Server:
         self.flags = [*(DELIVER_TO_LOOPBACK if deliver_to_loopback else []), *flags]
         self.environment = environment or {}
         self.process = None
+        self.pids = []  # of all its lives
         self.log_path = self.folder / "posternd.stderr"
         self.out_path = self.folder / "posternd.stdout"
 
@@ -195,6 +203,7 @@ class Server:
             self.process = subprocess.Popen(self.command(*more_flags), stdin=subprocess.DEVNULL,
                                             stdout=out, stderr=log,
                                             env=clean_environment(**self.environment))
+        self.pids.append(self.process.pid)
         wait_until(self.is_ready, "posternd is ready")
         return self
 
@@ -221,6 +230,7 @@ class Server:
             self.process = None
             raise AssertionError(f"no end {DEADLINE_S} s after SIGTERM\n{self.log()}") from None
         self.process = None
+        self.remove_clocks()
         self.assert_no_sanitizer_report()
         assert status == 0, f"exit status {status} after SIGTERM\n{self.log()}"
 
@@ -229,6 +239,13 @@ class Server:
         self.process.kill()
         self.process.wait()
         self.process = None
+        self.remove_clocks()
+
+    def remove_clocks(self):
+        """Of lives that are over."""
+        for pid in self.pids:
+            for path in clock_files(pid):
+                path.unlink()
 
     def restart(self, *more_flags):
         self.stop()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import DEADLINE_S, clean_environment, cpu_s, curl, wait_until
+from harness import DEADLINE_S, clean_environment, clock_files, cpu_s, curl, wait_until
 
 UNLIMITED = ["--limit-minute", "1000000", "--limit-hour", "1000000"]
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
@@ -279,7 +279,9 @@ def clocked(make_server):
     server = make_server(start=False)
     clock = Clock(server)
     server.start()
-    return server, clock
+    yield server, clock
+    server.stop()
+    assert not any(clock_files(pid) for pid in server.pids)
 
 
 @pytest.mark.parametrize("steps", [[DAY_S, 0], [-DAY_S, 0], [-DAY_S, DAY_S, -DAY_S]])

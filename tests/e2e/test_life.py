@@ -291,37 +291,6 @@ def test_the_build_directory_knows_its_schemas(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_nothing_is_open_to_others_in_the_data_directory(server):
-    assert stat.S_IMODE(os.stat(server.data).st_mode) & 0o007 == 0
-
-
-# What the process gave up (the rest in tests/unit/ingest/test_hardening.c).
-
-def test_every_thread_has_given_up_what_it_does_not_need(server):
-    # Requests first, so that threads that are made late would be there.
-    assert server.request("GET", "/api/events").status == 401
-    threads = list(Path(f"/proc/{server.process.pid}/task").iterdir())
-    assert len(threads) > 3
-    for thread in threads:
-        status = dict(line.split(":\t", 1) for line in
-                      (thread / "status").read_text().splitlines())
-        assert status["NoNewPrivs"] == "1"
-        assert status["Seccomp"] == "2"
-
-
-def test_no_core_file_is_written(server):
-    limits = Path(f"/proc/{server.process.pid}/limits").read_text()
-    assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE)
-
-
-def test_what_is_in_force_is_logged(server):
-    assert re.search(r'"hardened","landlock":\d+,"seccomp":"on"', server.log())
-
-
-def test_the_data_directory_is_for_its_owner_alone(server):
-    assert stat.S_IMODE(server.data.stat().st_mode) == 0o700
-
-
 @pytest.mark.parametrize("given, reason", [
     ("vendr=400d", 'the schemas have no record type "vendr"'),
     ("vendor=400d,vendor=1d", '"vendor" is there twice'),

@@ -130,6 +130,21 @@ static struct writer *start(struct fixture *f, struct board *board, uint32_t que
     return writer;
 }
 
+/* With a wait that any group exceeds: as on a disk that is slow for the usual one. */
+static struct writer *start_slow(struct fixture *f, struct board *board)
+{
+    struct writer_options options = {.store = f->store,
+                                     .clock = &SYSTEM_CLOCK,
+                                     .queue_max = 64,
+                                     .group_max = 8,
+                                     .wait_us_max = 1};
+    struct writer *writer;
+
+    board_init(board);
+    assert_int_equal(writer_start(&options, &writer), STATUS_OK);
+    return writer;
+}
+
 static struct test_work work_of(struct board *board, unsigned number)
 {
     return (struct test_work){
@@ -233,6 +248,39 @@ static void a_full_queue_leaves_the_work_with_its_owner(void **state)
     assert_false(works[2].is_done);
     writer_stop(writer);
     assert_int_equal(events_stored(f), 2);
+}
+
+/* How many of `count` works are let in while the writer is held up; all are stored then. */
+static unsigned let_in(struct writer *writer, struct board *board, struct test_work *works,
+                       unsigned count)
+{
+    struct test_work gate;
+    unsigned in = 0, before = board->done;
+
+    board->is_waiting = false;
+    close_gate(writer, board, &gate);
+    for (unsigned i = 0; i < count; i++) {
+        works[i] = work_of(board, i + 1);
+        if (writer_submit(writer, &works[i].work) == STATUS_OK)
+            in++;
+    }
+    open_gate(board);
+    wait_until(board, has_done, before + 1 + in);
+    return in;
+}
+
+static void as_many_wait_as_are_stored_in_time_but_a_group_always(void **state)
+{
+    struct fixture *f = *state;
+    static struct test_work works[64];
+    struct board board;
+    struct writer *writer = start_slow(f, &board);
+
+    assert_int_equal(let_in(writer, &board, works, 64), 64); /* nothing is known yet */
+    assert_int_equal(let_in(writer, &board, works, 64), 8);
+    assert_int_equal(let_in(writer, &board, works, 64), 8);
+    writer_stop(writer);
+    assert_int_equal(events_stored(f), 80);
 }
 
 static void stopping_commits_what_is_queued(void **state)
@@ -421,6 +469,7 @@ int main(void)
         STORE_TEST(a_lone_work_is_committed_at_once),
         STORE_TEST(what_gathers_during_a_commit_is_one_group_in_order),
         STORE_TEST(a_full_queue_leaves_the_work_with_its_owner),
+        STORE_TEST(as_many_wait_as_are_stored_in_time_but_a_group_always),
         STORE_TEST(stopping_commits_what_is_queued),
         cmocka_unit_test_setup_teardown(a_full_map_is_grown_and_nobody_notices,
                                         fixture_setup_small_map, fixture_teardown),
