@@ -174,6 +174,8 @@ static void check_counter(struct checker *checker, struct bytes key, struct byte
         check_say(checker, "group %u, number %u: does not decode", key.data[0], index);
     } else if (key.data[0] == COUNTERS_RECORDS && index > UINT16_MAX) {
         check_say(checker, "record type %u: there is no such number", index);
+    } else if (key.data[0] == COUNTERS_RECORDS) { /* compared when the records are counted */
+        checker->types[index].counter = cursor_u64(&c);
     } else if (key.data[0] == COUNTERS_ENDPOINT_PENDING && cursor_u64(&c) > 0) {
         put_be32(prefix, index);
         if (!has_group(checker, TABLE_PENDING, bytes_of(prefix, 4)))
@@ -430,17 +432,17 @@ enum status store_check(struct store *store, void (*problem)(void *context, cons
                         struct check_report *ret_report)
 {
     CLEANUP(txn_abortp) struct txn *txn = NULL;
-    CLEANUP(freep) uint64_t *records_of_type = calloc(UINT16_MAX + 1, sizeof *records_of_type);
+    CLEANUP(freep) struct type_count *types = calloc(UINT16_MAX + 1, sizeof *types);
     struct checker checker = {.report = ret_report,
                               .problem = problem,
                               .progress = progress,
                               .context = context,
-                              .records_of_type = records_of_type};
+                              .types = types};
     struct err err = {0};
     enum status s = checked_read(store, &txn, &err);
 
     *ret_report = (struct check_report){0};
-    if (records_of_type == NULL)
+    if (types == NULL)
         return STATUS_NO_MEMORY;
     if (s == STATUS_CORRUPT) {
         ret_report->problem_count = 1;

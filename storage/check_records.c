@@ -64,20 +64,20 @@ static void check_current(struct checker *checker)
         checker->unreadable_records++;
         return;
     }
-    checker->records_of_type[current.type]++;
+    checker->types[current.type].records++;
     check_indexes(checker, &current);
 }
 
 void check_revisions_end(struct checker *checker)
 {
     check_current(checker);
-    for (unsigned type = 0; type <= UINT16_MAX && checker->fault == STATUS_OK; type++) {
-        uint64_t counter = counter_group_get(checker->txn, COUNTERS_RECORDS, type);
-        uint64_t counted = checker->records_of_type[type];
+    for (unsigned type = 0; type <= UINT16_MAX; type++) {
+        const struct type_count *count = &checker->types[type];
 
-        if (counter < counted || counter > counted + checker->unreadable_records)
+        if (count->counter < count->records ||
+            count->counter > count->records + checker->unreadable_records)
             check_say(checker, "record type %u: has %ju records, its counter says %ju", type,
-                      (uintmax_t)counted, (uintmax_t)counter);
+                      (uintmax_t)count->records, (uintmax_t)count->counter);
     }
 }
 

@@ -15,6 +15,10 @@
 #include "storage/records_private.h"
 #include "storage/table.h"
 
+struct type_count {
+    uint64_t records, counter; /* found, and what the counter says */
+};
+
 struct checker {
     struct txn *txn;
     enum status fault; /* what ends the check: not damage, but that it cannot be looked at */
@@ -25,7 +29,7 @@ struct checker {
     void (*progress)(void *context, uint64_t done, uint64_t all);
     void *context;
 
-    uint64_t *records_of_type; /* UINT16_MAX + 1, by record type */
+    struct type_count *types; /* UINT16_MAX + 1, by record type */
     uint64_t unreadable_records;
     struct uuid last_id; /* the latest that was seen anywhere */
     uint64_t states[DELIVERY_FAILED + 1];
