@@ -146,7 +146,7 @@ static enum status refresh(struct app *app)
         s = keyring_load(txn, &fresh);
     txn_abort(txn);
     if (believed == STATUS_OK && last_sequence != atomic_load(&app->last_sequence))
-        app_committed(app, last_sequence);
+        app_committed(app, last_sequence, true);
     if (s != STATUS_OK || !fresh)
         return s;
     pthread_mutex_lock(&app->swap_lock);
@@ -190,12 +190,12 @@ static void run_wake(struct http_message *message)
     events_wake(loop);
 }
 
-void app_committed(void *context, uint64_t last_sequence)
+void app_committed(void *context, uint64_t last_sequence, bool has_deliveries)
 {
     struct app *app = context;
     if (atomic_exchange(&app->last_sequence, last_sequence) == last_sequence)
         return;
-    if (app->deliver)
+    if (app->deliver && has_deliveries)
         deliver_wake(app->deliver);
     for (unsigned i = 0; i < app->loop_count; i++) {
         struct app_loop *loop = &app->loops[i];

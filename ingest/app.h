@@ -99,7 +99,7 @@ uint64_t app_generation(struct app *app);
  * new key works at once. True: the loop has a newer keyring. */
 bool app_loop_refresh(struct app_loop *loop);
 /* The writer's hook: wakes delivery and the long polls. */
-void app_committed(void *context, uint64_t last_sequence);
+void app_committed(void *context, uint64_t last_sequence, bool has_deliveries);
 
 /* For http_server_options. `context` is the app. */
 void app_loop_start(void *context, struct http_loop *http);

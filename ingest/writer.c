@@ -24,6 +24,7 @@
 #include "base/random.h"
 #include "storage/events.h"
 #include "storage/fault.h"
+#include "storage/outbox.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -59,6 +60,12 @@ struct group {
 
 /* ---- one transaction ---- */
 
+struct outcome {
+    uint32_t applied; /* how many works the transaction has room for; the commit is theirs */
+    uint64_t last_sequence;
+    bool has_deliveries;
+};
+
 static uint64_t fresh_seed(void)
 {
     uint64_t seed;
@@ -67,9 +74,7 @@ static uint64_t fresh_seed(void)
     return seed;
 }
 
-/* *ret_applied: how many works the transaction has room for; the commit is theirs. */
-static enum status group_try(struct writer *writer, struct group group, uint32_t *ret_applied,
-                             uint64_t *ret_sequence)
+static enum status group_try(struct writer *writer, struct group group, struct outcome *ret)
 {
     struct txn *txn;
     enum status s =
@@ -77,7 +82,7 @@ static enum status group_try(struct writer *writer, struct group group, uint32_t
     struct work *work = group.first;
     uint32_t i = 0;
 
-    *ret_applied = group.count;
+    *ret = (struct outcome){.applied = group.count};
     if (s != STATUS_OK)
         return s;
     while (i < group.count && txn_status(txn) == STATUS_OK && txn_bytes(txn) < GROUP_BYTES_MAX) {
@@ -86,21 +91,21 @@ static enum status group_try(struct writer *writer, struct group group, uint32_t
         i++;
     }
     if (txn_status(txn) == STATUS_OK)
-        *ret_applied = i;
+        ret->applied = i;
     fault_point("writer_applied");
-    *ret_sequence = event_last_sequence(txn);
+    ret->last_sequence = event_last_sequence(txn);
+    ret->has_deliveries = outbox_has_enqueued(txn);
     return txn_commit(txn);
 }
 
-static enum status group_commit(struct writer *writer, struct group group, uint32_t *ret_applied,
-                                uint64_t *ret_sequence)
+static enum status group_commit(struct writer *writer, struct group group, struct outcome *ret)
 {
-    enum status s = group_try(writer, group, ret_applied, ret_sequence);
+    enum status s = group_try(writer, group, ret);
 
     for (int growths = 0; s == STATUS_MAP_FULL && growths < GROWTHS_MAX; growths++) {
         s = store_grow(writer->options.store);
         if (s == STATUS_OK)
-            s = group_try(writer, group, ret_applied, ret_sequence);
+            s = group_try(writer, group, ret);
     }
     return s == STATUS_MAP_FULL ? STATUS_NO_MEMORY : s;
 }
@@ -148,6 +153,8 @@ static struct group group_split(struct group *group, uint32_t count)
 {
     struct group rest = {.first = group->first, .count = group->count - count};
 
+    if (rest.count == 0)
+        return rest;
     for (uint32_t i = 0; i < count; i++)
         rest.first = rest.first->next;
     group->count = count;
@@ -160,9 +167,8 @@ static struct group group_run(struct writer *writer, struct group group)
 {
     int64_t started_us = stopwatch_us();
     struct group rest = {0};
-    uint32_t applied;
-    uint64_t sequence = 0;
-    enum status s = group_commit(writer, group, &applied, &sequence);
+    struct outcome outcome;
+    enum status s = group_commit(writer, group, &outcome);
 
     if ((s == STATUS_CORRUPT || s == STATUS_NO_MEMORY) && group.count > 1) {
         rest = group_split(&group, group.count / 2);
@@ -171,12 +177,13 @@ static struct group group_run(struct writer *writer, struct group group)
     }
     if (s == STATUS_OK) {
         fault_point("writer_committed");
-        rest = group_split(&group, applied);
+        rest = group_split(&group, outcome.applied);
     }
     note(writer, group, s, started_us);
     group_done(group, s);
     if (s == STATUS_OK && writer->options.committed != NULL)
-        writer->options.committed(writer->options.context, sequence);
+        writer->options.committed(writer->options.context, outcome.last_sequence,
+                                  outcome.has_deliveries);
     return rest;
 }
 

@@ -34,7 +34,7 @@ struct writer_options {
     uint64_t
         wait_us_max; /* of more than a group's works fewer wait, if these take longer; 0: 0.5 s */
     /* After each commit, on the writer's thread. NULL allowed. */
-    void (*committed)(void *context, uint64_t last_sequence);
+    void (*committed)(void *context, uint64_t last_sequence, bool has_deliveries);
     void *context;
 };
 

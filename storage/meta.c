@@ -141,6 +141,7 @@ void txn_write_pending(struct txn *txn)
     if (txn->is_generation_new)
         meta_put_u64(txn, "generation", meta_get_u64(txn, "generation") + 1);
     txn_write_deltas(txn);
+    txn_write_usage(txn);
 }
 
 /* ---- types ---- */

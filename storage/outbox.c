@@ -18,6 +18,7 @@
 #include "base/must.h"
 #include "storage/endpoints.h"
 #include "storage/outbox_rows.h"
+#include "storage/txn.h"
 
 static enum status pending_first(struct txn *txn, struct bytes prefix, enum table table,
                                  struct uuid *ret_id)
@@ -74,6 +75,11 @@ static void enter(struct txn *txn, struct delivery *delivery, int64_t due_ms)
     counter_group_add(txn, COUNTERS_ENDPOINT_PENDING, delivery->endpoint, 1);
 }
 
+bool outbox_has_enqueued(const struct txn *txn)
+{
+    return txn->has_enqueued;
+}
+
 struct uuid outbox_enqueue(struct txn *txn, uint32_t endpoint, uint64_t sequence,
                            const struct uuid *record, int64_t due_ms)
 {
@@ -85,6 +91,7 @@ struct uuid outbox_enqueue(struct txn *txn, uint32_t endpoint, uint64_t sequence
     uint8_t key[EVENT_DELIVERY_KEY_BYTES];
 
     d.place = d.id;
+    txn->has_enqueued = true;
     enter(txn, &d, due_ms);
     delivery_put(txn, &d, true);
     event_delivery_key(&d, key);

@@ -55,6 +55,8 @@ struct attempt {
     struct bytes response_body;   /* the first ATTEMPT_BODY_MAX bytes */
 };
 
+/* Has the write transaction created any delivery? */
+bool outbox_has_enqueued(const struct txn *txn);
 /* Creates a pending delivery, due at `due_ms` unless its lane has an earlier pending one.
  * Sticky faults only. */
 struct uuid outbox_enqueue(struct txn *txn, uint32_t endpoint, uint64_t sequence,

@@ -12,6 +12,7 @@
  * as it was.
  */
 #include "storage/txn.h"
+#include "storage/api_keys.h"
 
 #include "base/must.h"
 #include "storage/fault.h"
@@ -238,6 +239,10 @@ static void child_end(struct txn *child, bool is_committed)
     for (unsigned i = 0; i < child->delta_count; i++)
         counter_group_add(parent, child->deltas[i].group, child->deltas[i].index,
                           child->deltas[i].delta);
+    for (unsigned i = 0; i < child->usage_count; i++)
+        usage_add(parent, child->usages[i].key_number, child->usages[i].at_ms,
+                  child->usages[i].count);
+    parent->has_enqueued |= child->has_enqueued;
 }
 
 /* After LMDB's part is over. */

@@ -1,6 +1,7 @@
 /*
  * txn: what a store and a transaction are made of; private to the few files that make them
- * (store.c, txn.c, table.c, meta.c, events.c). Modules use storage/table.h.
+ * (store.c, txn.c, pin.c, table.c, meta.c, and those modules for which a transaction keeps
+ * something until its commit). Modules use storage/table.h.
  *
  * Locking: `map_lock` is held shared by every transaction and exclusively by whoever moves the map
  * (growth, adoption of another process's growth, reopening after a failed commit). `pool_mutex`
@@ -57,6 +58,13 @@ struct noted_block {
     uint16_t type;
 };
 
+/* Requests counted, gathered as the counters are. */
+#define USAGE_DELTAS_MAX 16
+struct usage_delta {
+    uint32_t key_number, count; /* 0: free */
+    int64_t at_ms;
+};
+
 struct txn {
     struct store *store;
     struct txn *next; /* among the idle ones */
@@ -84,6 +92,9 @@ struct txn {
     struct noted_block noted[NOTED_BLOCKS_MAX];
     unsigned delta_count;
     struct counter_delta deltas[DELTAS_MAX];
+    unsigned usage_count;
+    struct usage_delta usages[USAGE_DELTAS_MAX];
+    bool has_enqueued; /* a delivery */
 };
 
 /* The one place where LMDB's and the system's codes become ours. Inside a transaction nothing but
@@ -93,6 +104,7 @@ enum status status_of_lmdb(int code);
 /* Write uuid, generation and counters. Sticky. */
 void txn_write_pending(struct txn *txn);
 void txn_write_deltas(struct txn *txn);
+void txn_write_usage(struct txn *txn); /* usage.c */
 
 /* meta.c: the format's version. */
 enum status meta_format_get(struct txn *txn, uint32_t *ret_version);

@@ -1,12 +1,13 @@
 /*
  * usage: when each API key's requests of the last hour came: (key number, time) -> count. Requests
- * of one millisecond share a row.
+ * of one millisecond share a row; a transaction gathers them, and writes them at its commit.
  *
  * Pruning skips from key to key: each key's old rows lie at the front of its range.
  */
 #include "base/cleanup.h"
+#include "base/must.h"
 #include "storage/api_keys.h"
-#include "storage/table.h"
+#include "storage/txn.h"
 
 #define USAGE_VERSION 1
 #define USAGE_KEY_BYTES 12
@@ -33,7 +34,7 @@ static enum status usage_decode(struct bytes key, struct bytes row, uint32_t *re
     return cursor_finish(&c);
 }
 
-void usage_add(struct txn *txn, uint32_t key_number, int64_t at_ms, uint32_t count)
+static void usage_write(struct txn *txn, uint32_t key_number, int64_t at_ms, uint32_t count)
 {
     uint8_t key_bytes[USAGE_KEY_BYTES], row[5] = {USAGE_VERSION};
     struct bytes key = usage_key(key_number, at_ms, key_bytes), stored;
@@ -47,6 +48,29 @@ void usage_add(struct txn *txn, uint32_t key_number, int64_t at_ms, uint32_t cou
         return;
     put_be32(row + 1, before > UINT32_MAX - count ? UINT32_MAX : before + count);
     table_put(txn, TABLE_USAGE, key, bytes_of(row, sizeof(row)));
+}
+
+void txn_write_usage(struct txn *txn)
+{
+    for (unsigned i = 0; i < txn->usage_count; i++)
+        usage_write(txn, txn->usages[i].key_number, txn->usages[i].at_ms, txn->usages[i].count);
+    txn->usage_count = 0;
+}
+
+void usage_add(struct txn *txn, uint32_t key_number, int64_t at_ms, uint32_t count)
+{
+    must(txn->is_write);
+    for (unsigned i = 0; i < txn->usage_count; i++) {
+        struct usage_delta *d = &txn->usages[i];
+
+        if (d->key_number == key_number && d->at_ms == at_ms && d->count <= UINT32_MAX - count) {
+            d->count += count;
+            return;
+        }
+    }
+    if (txn->usage_count == USAGE_DELTAS_MAX)
+        txn_write_usage(txn);
+    txn->usages[txn->usage_count++] = (struct usage_delta){key_number, count, at_ms};
 }
 
 enum status usage_each(struct txn *txn, uint32_t key_number, int64_t since_ms,

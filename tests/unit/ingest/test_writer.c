@@ -3,6 +3,7 @@
 
 #include "ingest/writer.h"
 #include "storage/events.h"
+#include "storage/outbox.h"
 
 #include <pthread.h>
 #include <time.h>
@@ -15,7 +16,8 @@ struct board {
     pthread_cond_t changed;
     unsigned done;
     uint64_t last_sequence;
-    bool is_closed; /* the gate: `apply` of a gate work waits until it opens */
+    bool has_deliveries; /* of the last commit */
+    bool is_closed;      /* the gate: `apply` of a gate work waits until it opens */
     bool is_waiting;
 };
 
@@ -28,6 +30,7 @@ struct test_work {
     bool is_done;
     enum status fault; /* sticks in apply */
     size_t row_bytes;
+    bool has_delivery;
 };
 
 static void board_init(struct board *board)
@@ -78,6 +81,8 @@ static void apply_put(struct work *work, struct txn *txn)
         txn_fail(txn, w->fault);
     event.data = bytes_of(data, w->row_bytes);
     event_append(txn, &event);
+    if (w->has_delivery)
+        (void)outbox_enqueue(txn, 1, event.sequence, &(struct uuid){0}, 0);
 }
 
 static void apply_gate(struct work *work, struct txn *txn)
@@ -106,12 +111,13 @@ static void done(struct work *work, enum status status)
     pthread_mutex_unlock(&w->board->mutex);
 }
 
-static void committed(void *context, uint64_t last_sequence)
+static void committed(void *context, uint64_t last_sequence, bool has_deliveries)
 {
     struct board *board = context;
 
     pthread_mutex_lock(&board->mutex);
     board->last_sequence = last_sequence;
+    board->has_deliveries = has_deliveries;
     pthread_cond_broadcast(&board->changed);
     pthread_mutex_unlock(&board->mutex);
 }
@@ -193,6 +199,23 @@ static void a_lone_work_is_committed_at_once(void **state)
     writer_stop(writer);
     fixture_reopen(f);
     assert_int_equal(events_stored(f), 1);
+}
+
+static void deliveries_of_a_commit_are_told(void **state)
+{
+    struct fixture *f = *state;
+    struct board board;
+    struct writer *writer = start(f, &board, 0);
+    struct test_work without = work_of(&board, 1), with = work_of(&board, 2);
+
+    with.has_delivery = true;
+    assert_int_equal(writer_submit(writer, &without.work), STATUS_OK);
+    wait_until(&board, has_committed, 1);
+    assert_false(board.has_deliveries);
+    assert_int_equal(writer_submit(writer, &with.work), STATUS_OK);
+    wait_until(&board, has_committed, 2);
+    assert_true(board.has_deliveries);
+    writer_stop(writer);
 }
 
 static void what_gathers_during_a_commit_is_one_group_in_order(void **state)
@@ -467,6 +490,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORE_TEST(a_lone_work_is_committed_at_once),
+        STORE_TEST(deliveries_of_a_commit_are_told),
         STORE_TEST(what_gathers_during_a_commit_is_one_group_in_order),
         STORE_TEST(a_full_queue_leaves_the_work_with_its_owner),
         STORE_TEST(as_many_wait_as_are_stored_in_time_but_a_group_always),

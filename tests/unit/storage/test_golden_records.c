@@ -303,6 +303,8 @@ static void usage_and_answers_are_as_documented(void **state)
 
     memcpy(answer.fingerprint, hash.data, SHA256_BYTES);
     usage_add(txn, 7, NOW_MS, 2);
+    fixture_commit(txn);
+    txn = golden_write(f);
     assert_row(txn, TABLE_USAGE, "00000007" NOW, USAGE_V1);
     idempotency_put(txn, 7, hash.data, &answer);
     /* 0x19a1b2c3d4e / 7200000 = 244637 */
