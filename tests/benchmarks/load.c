@@ -7,8 +7,10 @@
  * BODY_FILE's first run of digits behind "workOrderNumber":" is replaced by a running number of the
  * same or greater width. One thread, epoll, closed loop: each stream sends its next request when it
  * has its answer. HTTP/2, or with --h1 HTTP/1.1 (one stream a connection). --lines N sends batches
- * of N records, --count N ends after so many requests. Without BODY_FILE it sends GET requests to
- * --path. Prints one line of JSON: requests, errors, seconds, rate, and p50/p99/p999 in ms.
+ * of N records, --count N ends after so many requests. With --rate N so many requests are due each
+ * second: a stream waits for its next, and latency counts from when the request was due. Without
+ * BODY_FILE it sends GET requests to --path. Prints one line of JSON: requests, errors, seconds,
+ * rate, and p50/p99/p999 in ms.
  */
 #include "load.h"
 
@@ -46,6 +48,8 @@ static uint32_t *samples;
 static size_t sample_count;
 static int64_t started_us, stop_at_us;
 static int active_streams;
+static struct stream *idle; /* with --rate: those that wait for their next request */
+static uint64_t due_requests;
 static char last_error[256];
 
 static int64_t now_us(void)
@@ -94,15 +98,30 @@ static void fill_body(struct stream *stream)
     stream->body_len = (size_t)(at - stream->body);
 }
 
-static void submit(struct stream *stream)
+static void submit(struct stream *stream, int64_t since_us)
 {
     if (options.is_post)
         fill_body(stream);
-    stream->sent_us = now_us();
+    stream->sent_us = since_us;
     stream->status = 0;
     active_streams++;
     sent_requests++;
     protocol->submit(stream);
+}
+
+static void next(struct stream *stream)
+{
+    if (options.rate > 0) {
+        stream->next_idle = idle;
+        idle = stream;
+    } else {
+        submit(stream, now_us());
+    }
+}
+
+static int64_t due_us(void)
+{
+    return started_us + (int64_t)((double)due_requests * 1e6 / options.rate);
 }
 
 void finished(struct stream *stream, bool is_ok)
@@ -117,7 +136,7 @@ void finished(struct stream *stream, bool is_ok)
         failed_requests++;
     }
     if (now < stop_at_us && sent_requests < options.count && !stream->connection->is_closed)
-        submit(stream);
+        next(stream);
 }
 
 void out_append(struct connection *connection, const void *data, size_t len)
@@ -160,7 +179,7 @@ static void start_streams(struct connection *connection)
     for (int i = 0; i < options.streams && sent_requests < options.count; i++) {
         connection->streams[i].connection = connection;
         connection->streams[i].body = malloc((size_t)options.lines * (head_len + tail_len + 32));
-        submit(&connection->streams[i]);
+        next(&connection->streams[i]);
     }
 }
 
@@ -221,6 +240,39 @@ static void receive(struct connection *connection)
     }
 }
 
+/* Sends what is due, for as long as there is a stream for it. */
+static void send_due(void)
+{
+    int64_t now = now_us();
+    while (idle && due_us() <= now && now < stop_at_us && sent_requests < options.count) {
+        struct stream *stream = idle;
+        idle = stream->next_idle;
+        if (!stream->connection->is_closed) {
+            submit(stream, due_us());
+            due_requests++;
+            flush(stream->connection);
+        }
+    }
+}
+
+/* Until something comes, or is due. */
+static int wait_for_events(int epoll, struct epoll_event *events, int count)
+{
+    struct timespec most = {.tv_nsec = 100000000};
+    if (options.rate > 0 && idle) {
+        int64_t left_us = due_us() - now_us();
+        most.tv_nsec = left_us < 0 ? 0 : left_us < 100000 ? left_us * 1000 : most.tv_nsec;
+    }
+    return epoll_pwait2(epoll, events, count, &most, NULL);
+}
+
+static bool is_over(void)
+{
+    int64_t now = now_us();
+    bool has_more = options.rate > 0 && now < stop_at_us && sent_requests < options.count;
+    return (active_streams == 0 && !has_more) || now >= stop_at_us + GRACE_US;
+}
+
 static void run(struct connection *connections)
 {
     int epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -231,9 +283,9 @@ static void run(struct connection *connections)
         flush(&connections[i]);
     }
     int closed = 0;
-    while (active_streams > 0 && now_us() < stop_at_us + GRACE_US) {
+    while (!is_over()) {
         struct epoll_event events[64];
-        int count = epoll_wait(epoll, events, 64, 100);
+        int count = wait_for_events(epoll, events, 64);
         for (int i = 0; i < count; i++) {
             struct connection *connection = events[i].data.ptr;
             if (connection->is_closed)
@@ -244,6 +296,8 @@ static void run(struct connection *connections)
         }
         if (closed == options.connections)
             break;
+        if (options.rate > 0)
+            send_due();
     }
     close(epoll);
 }
@@ -299,19 +353,13 @@ static void read_address(char *text)
 
 static void read_options(int argc, char **argv)
 {
-    static const struct option LONG[] = {{"to", 1, NULL, 'a'},
-                                         {"tls", 0, NULL, 't'},
-                                         {"h1", 0, NULL, '1'},
-                                         {"connections", 1, NULL, 'c'},
-                                         {"streams", 1, NULL, 'm'},
-                                         {"lines", 1, NULL, 'l'},
-                                         {"seconds", 1, NULL, 's'},
-                                         {"key", 1, NULL, 'k'},
-                                         {"path", 1, NULL, 'p'},
-                                         {"count", 1, NULL, 'q'},
-                                         {"start", 1, NULL, 'n'},
-                                         {"random", 0, NULL, 'r'},
-                                         {0}};
+    static const struct option LONG[] = {{"to", 1, NULL, 'a'},      {"tls", 0, NULL, 't'},
+                                         {"h1", 0, NULL, '1'},      {"connections", 1, NULL, 'c'},
+                                         {"streams", 1, NULL, 'm'}, {"lines", 1, NULL, 'l'},
+                                         {"seconds", 1, NULL, 's'}, {"key", 1, NULL, 'k'},
+                                         {"path", 1, NULL, 'p'},    {"count", 1, NULL, 'q'},
+                                         {"start", 1, NULL, 'n'},   {"random", 0, NULL, 'r'},
+                                         {"rate", 1, NULL, 'f'},    {0}};
     int option;
     while ((option = getopt_long(argc, argv, "", LONG, NULL)) != -1) {
         switch (option) {
@@ -352,6 +400,9 @@ static void read_options(int argc, char **argv)
             break;
         case 'r':
             options.is_random = true;
+            break;
+        case 'f':
+            options.rate = atof(optarg);
             break;
         default:
             exit(2);

@@ -1,6 +1,6 @@
 /*
- * load: what the generator's two protocols share. The closed loop, the numbered bodies, the sockets
- * and the samples are in load.c; load_h1.c and load_h2.c make requests and read answers.
+ * load: what the generator's two protocols share. When requests are sent, the numbered bodies, the
+ * sockets and the samples are in load.c; load_h1.c and load_h2.c make requests and read answers.
  */
 #pragma once
 
@@ -18,12 +18,14 @@ struct options {
     double seconds;
     const char *key, *path, *content_type;
     uint64_t count, start;
+    double rate;    /* requests a second, over all streams; 0: as many as are answered */
     bool is_random; /* numbers in no order, instead of rising */
 };
 
 /* One request at a time, the next when it is answered. */
 struct stream {
     struct connection *connection;
+    struct stream *next_idle;
     int64_t sent_us;
     char *body;
     size_t body_len, body_at;

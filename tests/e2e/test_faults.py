@@ -367,18 +367,22 @@ def stopped(make_server):
     return server
 
 
-def test_a_store_of_a_newer_format_is_refused_and_left_alone(stopped):
+FORMAT = 2
+
+
+@pytest.mark.parametrize("version, word", [(FORMAT + 1, "newer"), (FORMAT - 1, "older")])
+def test_a_store_of_another_format_is_refused_and_left_alone(stopped, version, word):
     def row(version):
         fields = b"\x01" + version.to_bytes(4, "big")
         return b"format" + fields + crc32c(b"format" + fields).to_bytes(4, "big")
 
     file = stopped.data / "store/data.mdb"
     raw = file.read_bytes()
-    assert row(1) in raw
-    file.write_bytes(raw.replace(row(1), row(2)))
+    assert row(FORMAT) in raw
+    file.write_bytes(raw.replace(row(FORMAT), row(version)))
     before = contents(stopped.data)
-    assert "newer" in start_failing(stopped)
-    assert "newer" in stopped.tool("records", "list", "workorder", check=False).stderr
+    assert word in start_failing(stopped)
+    assert word in stopped.tool("records", "list", "workorder", check=False).stderr
     assert contents(stopped.data) == before
 
 
