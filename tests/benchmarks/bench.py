@@ -19,9 +19,9 @@ def read_options():
     parser = argparse.ArgumentParser(prog="tests/bench", description=__doc__)
     parser.add_argument("--only", type=lambda text: text.split(","), default=PARTS, metavar="PART,…",
                         help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--seconds", type=float, default=3, help="of each run (3)")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each case (3)")
-    parser.add_argument("--quick", action="store_true", help="the cases of interest, 1 s, one round")
+    parser.add_argument("--seconds", type=float, help="of each run (3; with --quick 1)")
+    parser.add_argument("--rounds", type=int, help="runs of each case (3; with --quick 1)")
+    parser.add_argument("--quick", action="store_true", help="the cases of interest only")
     parser.add_argument("--fill", type=int, default=0, metavar="N",
                         help="first put N records into the store (1000000)")
     parser.add_argument("--dir", default="/var/tmp", help="where the stores are: on the disk that is "
@@ -32,8 +32,9 @@ def read_options():
     unknown = set(options.only) - set(PARTS)
     if unknown:
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    if options.quick:
-        options.seconds, options.rounds = 1, 1
+    usual = 1 if options.quick else 3
+    options.seconds = options.seconds or usual
+    options.rounds = options.rounds or usual
     return options
 
 
