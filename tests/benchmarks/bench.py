@@ -8,6 +8,7 @@ import argparse
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 from parts import Bench, machine, validate
 from servers import Running
@@ -24,6 +25,8 @@ def read_options():
     parser.add_argument("--quick", action="store_true", help="the cases of interest only")
     parser.add_argument("--fill", type=int, default=0, metavar="N",
                         help="first put N records into the store (1000000)")
+    parser.add_argument("--plot", type=Path, metavar="FILE.svg",
+                        help="draw the acceptance table's TLS cases, instead of running the others")
     parser.add_argument("--dir", default="/var/tmp", help="where the stores are: on the disk that is "
                         "measured (/var/tmp)")
     parser.add_argument("--node-processes", type=int, default=1, metavar="N",

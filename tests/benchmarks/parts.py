@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections import namedtuple
 
+import plot
 from servers import BODY, BUILD, HERE, Floor, Node, Postern, Postgres, Sink
 
 Case = namedtuple("Case", "protocol connections streams")
@@ -81,7 +82,7 @@ class Bench:
         print(f"\ndurable acceptance, new records of {BODY.stat().st_size} bytes; "
               f"{self.records():,} in the store\n{HEADINGS}")
         baselines = self.baselines()
-        for case in QUICK_CASES if self.options.quick else CASES:
+        for case in self.cases():
             who = [server for server in baselines if server.takes(case)]
             results = {server: [] for server in [*who, self.postern]}
             for _ in range(self.options.rounds):
@@ -94,13 +95,37 @@ class Bench:
         random = [self.postern.run(BUSY, self.options.seconds, "--random")
                   for _ in range(self.options.rounds)]
         show("  … keys in no order", "postern", median(random), self.found[BUSY]["floor"]["rate"])
-        rate = self.found[BUSY]["postern"]["rate"] / 2
-        half = [self.postern.run(BUSY, self.options.seconds, "--rate", f"{rate:.0f}")
-                for _ in range(self.options.rounds)]
-        self.found["half"] = median(half)
-        show("  … at half that load", "postern", self.found["half"])
+        self.half(baselines[0])
+        if self.options.plot:
+            self.plot()
         for server in reversed(baselines):
             server.stop()
+
+    def cases(self):
+        if self.options.plot:
+            return [case for case in CASES if case.protocol == "h2 TLS"]
+        return QUICK_CASES if self.options.quick else CASES
+
+    def plot(self):
+        series = {}
+        for case, results in self.found.items():
+            if isinstance(case, Case):
+                for name, result in results.items():
+                    series.setdefault(name, []).append(
+                        (case.connections * case.streams, result["rate"]))
+        plot.draw("Durable acceptance over HTTP/2 and TLS", series, self.options.plot)
+        print(f"drawn: {self.options.plot}")
+
+    def half(self, floor):
+        """Both at half of what Postern takes: what is of the machine, the floor has too."""
+        rate = self.found[BUSY]["postern"]["rate"] / 2
+        results = {floor: [], self.postern: []}
+        for _ in range(self.options.rounds):
+            for server, found in results.items():
+                found.append(server.run(BUSY, self.options.seconds, "--rate", f"{rate:.0f}"))
+        self.found["half"] = {server.name: median(found) for server, found in results.items()}
+        for name, result in self.found["half"].items():
+            show("  … at half that load", name, result)
 
     def records(self):
         return self.postern.tool("status")["records"]
@@ -209,7 +234,7 @@ class Bench:
                 rows.append((f"256 streams, TLS: at least {least} times {name}", f"{ratio:.2f}",
                              ratio >= least))
         if "half" in self.found:
-            p99 = self.found["half"]["p99"]
+            p99 = self.found["half"]["postern"]["p99"]
             rows.append(("… at half that load: p99 below 5 ms", f"{p99:.2f} ms", p99 < 5))
         if lone:
             more_us = 1000 * (lone["postern"]["p50"] - lone["floor"]["p50"])
