@@ -72,25 +72,21 @@ static uint8_t *put_table_size(uint8_t *at, const h2o_http2_conn_t *conn,
     return at;
 }
 
-static uint8_t *put_status(uint8_t *at, int status)
+/* A value of digits. */
+static uint8_t *put_number(uint8_t *at, enum static_index index, uint64_t number)
 {
-    if (status == 200) {
-        *at++ = 0x80 | STATIC_STATUS;
-        return at;
-    }
-    char digits[3] = {(char)('0' + status / 100 % 10), (char)('0' + status / 10 % 10),
-                      (char)('0' + status % 10)};
-    return put_field(at, STATIC_STATUS, NULL, digits, sizeof digits);
+    uint8_t room[20];
+    struct buf digits = {.data = room, .capacity = sizeof room};
+    buf_put_decimal(&digits, number);
+    return put_field(at, index, NULL, (const char *)room, digits.len);
 }
 
-static uint8_t *put_content_length(uint8_t *at, size_t length)
+static uint8_t *put_status(uint8_t *at, int status)
 {
-    char digits[20], *first = digits + sizeof digits;
-    do {
-        *--first = (char)('0' + length % 10);
-    } while ((length /= 10) > 0);
-    return put_field(at, STATIC_CONTENT_LENGTH, NULL, first,
-                     (size_t)(digits + sizeof digits - first));
+    if (status != 200)
+        return put_number(at, STATIC_STATUS, (uint64_t)status);
+    *at++ = 0x80 | STATIC_STATUS;
+    return at;
 }
 
 static enum static_index index_of(const h2o_iovec_t *name)
@@ -157,7 +153,7 @@ void h2o_hpack_flatten_response(h2o_buffer_t **buf, h2o_hpack_header_table_t *ta
                        header->value.len);
     }
     if (content_length != SIZE_MAX)
-        at = put_content_length(at, content_length);
+        at = put_number(at, STATIC_CONTENT_LENGTH, content_length);
     at = put_frames(block, (size_t)(at - block), max_frame_size, stream_id);
     (*buf)->size = (size_t)(at - (uint8_t *)(*buf)->bytes);
 }

@@ -83,17 +83,6 @@ static void accept_point_pause(struct accept_point *point)
 
 /* --- one connection --- */
 
-static void count_in(struct http_loop *loop)
-{
-    atomic_fetch_add(&loop->connection_count, 1);
-}
-
-static void count_out(struct http_loop *loop)
-{
-    atomic_fetch_sub(&loop->connection_count, 1);
-    atomic_fetch_sub(&loop->server->connections_now, 1);
-}
-
 /* The descriptor is taken; it and its loop are counted. */
 static void connection_begin(struct accept_point *point, int fd)
 {
@@ -103,7 +92,7 @@ static void connection_begin(struct accept_point *point, int fd)
     struct connection *connection = connection_new(loop, point->listener, sock);
     if (connection == NULL) {
         h2o_socket_close(sock);
-        count_out(loop);
+        connection_count_out(loop);
         return;
     }
     if (!learn_peer(connection)) {
@@ -157,11 +146,11 @@ static void connection_place(struct accept_point *point, int fd)
     struct http_loop *loop = is_bound ? here : idlest_loop(here);
     struct arrival *arrival = loop != here ? malloc(sizeof *arrival) : NULL;
     if (arrival == NULL) {
-        count_in(here);
+        atomic_fetch_add(&here->connection_count, 1);
         connection_begin(point, fd);
         return;
     }
-    count_in(loop);
+    atomic_fetch_add(&loop->connection_count, 1);
     *arrival = (struct arrival){
         .message.run = arrive, .point = &loop->points[point - here->points], .fd = fd};
     http_loop_post(loop, &arrival->message);

@@ -40,8 +40,7 @@ static void connection_on_close(void *data)
     if (connection->is_counted_by_address)
         address_load_drop(server, &connection->peer);
     h2o_linklist_unlink(&connection->link);
-    atomic_fetch_sub(&loop->connection_count, 1);
-    atomic_fetch_sub(&server->connections_now, 1);
+    connection_count_out(loop);
     free(connection->streams);
     free(connection);
 }

@@ -205,8 +205,14 @@ static inline struct connection *connection_of_req(const h2o_req_t *req)
 }
 
 /* http_connection.c */
-/* It is counted already, in its loop's connection_count and the server's connections_now; its end
- * takes it out of both. NULL: no memory. */
+/* A connection of this loop, or on its way to it, is counted in connection_count and in the
+ * server's connections_now. */
+static inline void connection_count_out(struct http_loop *loop)
+{
+    atomic_fetch_sub(&loop->connection_count, 1);
+    atomic_fetch_sub(&loop->server->connections_now, 1);
+}
+/* It is counted already; its end counts it out. NULL: no memory. */
 struct connection *connection_new(struct http_loop *loop, const struct http_listener *listener,
                                   h2o_socket_t *sock);
 /* Close hard, soon: h2o sees an end of input and goes its own way. Never frees at once. */

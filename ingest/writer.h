@@ -31,8 +31,8 @@ struct writer_options {
     const struct clock *clock;
     uint32_t queue_max; /* works waiting; 0: 8192 */
     uint32_t group_max; /* works in one transaction; 0: 1024 */
-    uint64_t
-        wait_us_max; /* of more than a group's works fewer wait, if these take longer; 0: 0.5 s */
+    /* Of more than a group's works only as many wait as are stored in this time; 0: 0.5 s. */
+    uint64_t wait_us_max;
     /* After each commit, on the writer's thread. NULL allowed. */
     void (*committed)(void *context, uint64_t last_sequence, bool has_deliveries);
     void *context;

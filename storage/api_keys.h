@@ -68,9 +68,8 @@ struct api_key_counts api_key_counts(struct txn *txn, uint32_t number);
 
 /*
  * Counted requests, for the sliding windows: when each API key's requests of the last hour came.
- * Rows: (key number, time) -> count; kept for an hour.
+ * Rows: (key number, time) -> count; kept for an hour. A transaction does not see what it adds.
  */
-/* What a transaction adds it sees itself only after its commit. */
 void usage_add(struct txn *txn, uint32_t key_number, int64_t at_ms, uint32_t count);
 /* Oldest first, those after since_ms. Calls `each` for every row. */
 MUST_CHECK enum status usage_each(struct txn *txn, uint32_t key_number, int64_t since_ms,

@@ -206,13 +206,11 @@ void check_record_by_type(struct checker *checker, struct bytes key, struct byte
     uint16_t type = get_be16(key.data);
     uint64_t block = get_be64(key.data + 2);
     struct uuid record = uuid_first_at(block_first_ms(block));
-    struct cursor c;
-    uint8_t version;
     enum status s;
 
     if (row.len == 0)
         return;
-    if (row_begin(row, 2, &version, &c) != STATUS_OK || version != 2 || cursor_left(&c) > 0)
+    if (block_decode(row) != STATUS_OK)
         check_say(checker, "type %u, block %ju: does not decode", type, (uintmax_t)block);
     s = record_next(checker->txn, type, &record, &record);
     if (s == STATUS_END || (check_read(checker, s) && record_block(&record) != block))

@@ -37,6 +37,18 @@ int64_t block_first_ms(uint64_t block)
     return (int64_t)(block << BLOCK_SHIFT);
 }
 
+/* The key says all. */
+enum status block_decode(struct bytes row)
+{
+    struct cursor c;
+    uint8_t version;
+    enum status s = row_begin(row, INDEX_VERSION, &version, &c);
+
+    if (s == STATUS_OK && version != INDEX_VERSION)
+        return STATUS_CORRUPT;
+    return s == STATUS_OK ? cursor_finish(&c) : s;
+}
+
 static struct uuid block_first(uint64_t block)
 {
     return uuid_first_at(block_first_ms(block));

@@ -17,6 +17,7 @@ MUST_CHECK enum status revision_decode(struct bytes key, struct bytes row, struc
 /* The 64 milliseconds in which the record was created, by its id. */
 uint64_t record_block(const struct uuid *record);
 int64_t block_first_ms(uint64_t block);
+MUST_CHECK enum status block_decode(struct bytes row);
 struct bytes block_key(uint16_t type, uint64_t block, uint8_t out[BLOCK_KEY_BYTES]);
 /* Note that the type has a record in its block. Sticky faults only. */
 void record_note_block(struct txn *txn, uint16_t type, const struct uuid *record);

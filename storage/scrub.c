@@ -76,6 +76,14 @@ static void note_tree_page(void *context, uint64_t page)
     note_use(context, page, PAGE_IN_TREE);
 }
 
+/* Of a page that this transaction freed. */
+static enum page_use use_of_freed(const struct scrubber *scrubber, size_t transaction)
+{
+    if (transaction > scrubber->oldest)
+        return transaction > scrubber->begun ? PAGE_HELD_SINCE : PAGE_HELD;
+    return transaction == scrubber->last ? PAGE_OTHER : PAGE_FREE;
+}
+
 /* A row of the free list: the transaction that freed them; how many, and which. */
 static enum status note_free_row(struct scrubber *scrubber, MDB_val key, MDB_val row)
 {
@@ -89,10 +97,7 @@ static enum status note_free_row(struct scrubber *scrubber, MDB_val key, MDB_val
     memcpy(&count, at, sizeof(count));
     if (count > row.mv_size / sizeof(page) - 1)
         return STATUS_CORRUPT;
-    use = transaction > scrubber->oldest
-              ? transaction > scrubber->begun ? PAGE_HELD_SINCE : PAGE_HELD
-          : transaction == scrubber->last ? PAGE_OTHER
-                                          : PAGE_FREE;
+    use = use_of_freed(scrubber, transaction);
     for (size_t i = 0; i < count; i++) {
         at += sizeof(page);
         memcpy(&page, at, sizeof(page));

@@ -86,7 +86,6 @@ static void call_free(struct call *call)
     free(call);
 }
 
-/* After a call: keep the handle for the next one. */
 static void mark_unwatched(struct call *call)
 {
     if (call->is_unwatched)
@@ -107,6 +106,7 @@ static void unmark_unwatched(struct call *call)
     call->is_unwatched = false;
 }
 
+/* After a call: keep the handle for the next one. */
 static void call_release(struct call *call)
 {
     struct curl_client *client = call->client;
