@@ -72,8 +72,8 @@ struct app {
     atomic_uint version_number;
 
     atomic_bool is_draining;
-    atomic_bool is_store_full;     /* the last commit failed for lack of space */
-    atomic_ullong last_sequence;   /* newest committed event */
+    atomic_bool is_store_full;   /* a commit failed for lack of space; until the probe finds some */
+    atomic_ullong last_sequence; /* newest committed event */
     atomic_size_t submitted_bytes; /* memory of submissions under way */
     unsigned loop_count;
     struct app_loop loops[LOOPS_MAX];

@@ -172,7 +172,8 @@ static void work_done(struct work *work, enum status status)
     pending->status = status;
     if (status != STATUS_OK)
         applier_forget(app->applier);
-    atomic_store_explicit(&app->is_store_full, status == STATUS_NO_SPACE, memory_order_relaxed);
+    if (status == STATUS_NO_SPACE) /* until the probe finds room: a small commit alone may fit */
+        atomic_store_explicit(&app->is_store_full, true, memory_order_relaxed);
     http_loop_post(pending->call.loop->http, &pending->message);
 }
 

@@ -81,7 +81,7 @@ static int open_copy(struct copy *copy, const char *path, size_t map_bytes)
 
 static int next_batch(struct copy *copy)
 {
-    int rc = mdb_txn_commit(copy->to);
+    int rc = commit_lmdb(copy->to);
 
     copy->to = NULL;
     copy->batch_bytes = 0;
@@ -127,7 +127,7 @@ static int copy_tables(struct copy *copy, const char *path)
     for (enum table t = 0; rc == 0 && t < TABLE_COUNT; t++)
         rc = copy_table(copy, t);
     if (rc == 0) {
-        rc = mdb_txn_commit(copy->to); /* synced, as each before */
+        rc = commit_lmdb(copy->to); /* synced, as each before */
         copy->to = NULL;
     }
     if (copy->to != NULL)

@@ -77,7 +77,7 @@ static enum status open_tables(struct store *store, enum table count, bool can_c
         mdb_txn_abort(txn);
         return s;
     }
-    rc = mdb_txn_commit(txn); /* also ends a reader, and keeps the handles */
+    rc = commit_lmdb(txn); /* also ends a reader, and keeps the handles */
     return rc == 0 ? STATUS_OK : fail_lmdb(err, "tables", rc);
 }
 

@@ -50,6 +50,13 @@ enum status status_of_lmdb(int code)
     }
 }
 
+int commit_lmdb(MDB_txn *txn)
+{
+    errno = 0;
+    int rc = mdb_txn_commit(txn);
+    return rc == EIO && errno != EIO ? ENOSPC : rc;
+}
+
 bool key_has_prefix(struct bytes key, struct bytes prefix)
 {
     return key.len >= prefix.len && memcmp(key.data, prefix.data, prefix.len) == 0;

@@ -282,11 +282,11 @@ static enum status lmdb_commit(struct txn *txn)
     if (s != STATUS_OK) {
         mdb_txn_abort(lmdb);
     } else if (txn->parent != NULL) {
-        s = status_of_lmdb(mdb_txn_commit(lmdb));
+        s = status_of_lmdb(commit_lmdb(lmdb));
     } else {
         fault_point("txn_before_commit");
         pin_turn(txn->store);
-        s = status_of_lmdb(mdb_txn_commit(lmdb));
+        s = status_of_lmdb(commit_lmdb(lmdb));
         fault_point("txn_after_commit");
     }
     if (s != STATUS_OK)

@@ -100,6 +100,9 @@ struct txn {
 /* The one place where LMDB's and the system's codes become ours. Inside a transaction nothing but
  * "not found" and "exists" is an outcome. */
 enum status status_of_lmdb(int code);
+/* mdb_txn_commit, but ENOSPC where the disk took only a part of what was written: LMDB answers EIO
+ * to that as well as to an error of the disk. */
+int commit_lmdb(MDB_txn *txn);
 
 /* Write uuid, generation and counters. Sticky. */
 void txn_write_pending(struct txn *txn);

@@ -132,6 +132,22 @@ def test_a_full_disk_refuses_and_recovers_by_itself(small_disk, receiver):
 
 
 @needs_root
+def test_a_disk_that_takes_a_part_of_a_commit_is_called_full(small_disk):
+    """The system then writes less than it was told to, which is no error of its own."""
+    server = small_disk
+    key = server.create_key("*:write", flags=UNLIMITED)
+    ballast = fill(server.data)
+    post_until_full(server, key)
+    for pages in (1, 2, 4, 8, 16):  # each stays the file's; together far fewer than are needed
+        os.truncate(ballast, ballast.stat().st_size - pages * 4096)
+        batch = server.batch("workorder", [work_order(f"B-{i}", extra="x" * 9000)
+                                           for i in range(40)], key)
+        assert {line["detail"] for line in batch.ndjson()} == {"the server's disk is full"}
+        assert ready(server).status == 503
+        fill(server.data)
+
+
+@needs_root
 def test_on_a_full_disk_deliveries_are_made_and_their_outcomes_kept_later(small_disk, receiver):
     server = small_disk
     server.create_endpoint(receiver.url)
