@@ -15,6 +15,7 @@
 #include "ingest/http_private.h"
 
 #include "base/random.h"
+#include "base/thread.h"
 #include "ingest/h2o_guard.h"
 #include "ingest/tls.h"
 
@@ -129,19 +130,14 @@ static enum status make_loops(struct http_server *server)
     return STATUS_OK;
 }
 
-/* The loops' threads leave signals to the main thread. */
 static enum status run_loops(struct http_server *server, struct err *err)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_barrier_init(&server->gate, NULL, server->thread_count + 1);
     for (unsigned i = 0; i < server->thread_count; i++) {
         struct http_loop *loop = &server->loops[i];
-        if (pthread_create(&loop->thread, NULL, http_loop_run, loop) != 0)
+        if (thread_start(&loop->thread, http_loop_run, loop) != 0)
             h2o_fatal("cannot start a thread"); /* the others wait at the gate for good */
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_barrier_wait(&server->gate);
     enum status status = server->loops[0].start_status;
     server->is_refused = status != STATUS_OK;

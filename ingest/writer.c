@@ -22,13 +22,13 @@
 
 #include "base/must.h"
 #include "base/random.h"
+#include "base/thread.h"
 #include "storage/events.h"
 #include "storage/fault.h"
 #include "storage/outbox.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -252,19 +252,6 @@ static void *run(void *context)
     return NULL;
 }
 
-/* Signals are the main thread's. */
-static int start_thread(struct writer *writer)
-{
-    sigset_t all, before;
-    int rc;
-
-    sigfillset(&all);
-    must(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
-    rc = pthread_create(&writer->thread, NULL, run, writer);
-    must(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
-    return rc;
-}
-
 static void writer_free(struct writer *writer)
 {
     pthread_cond_destroy(&writer->wake);
@@ -294,7 +281,7 @@ enum status writer_start(const struct writer_options *options, struct writer **r
     must(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
     must(pthread_cond_init(&writer->wake, &attr) == 0);
     must(pthread_condattr_destroy(&attr) == 0);
-    if (start_thread(writer) != 0) {
+    if (thread_start(&writer->thread, run, writer) != 0) {
         writer_free(writer);
         return STATUS_NO_MEMORY;
     }

@@ -13,10 +13,9 @@
 #include "base/log.h"
 #include "base/must.h"
 #include "base/random.h"
+#include "base/thread.h"
 #include "ingest/deliver/dispatcher.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <uv.h>
 
@@ -219,17 +218,6 @@ static enum status parts_new(struct deliver *deliver, const struct deliver_optio
     return status;
 }
 
-/* Signals are the main thread's; a peer's reset is a status, not a SIGPIPE. */
-static int thread_start(struct deliver *deliver)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int code = pthread_create(&deliver->thread, NULL, run, deliver);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return code;
-}
-
 /* Ends what has no thread yet. */
 static void undo(struct deliver *deliver)
 {
@@ -255,7 +243,7 @@ enum status deliver_start(const struct deliver_options *options, struct deliver 
     must(pthread_mutex_init(&deliver->lock, NULL) == 0);
     handles_init(deliver);
     enum status status = parts_new(deliver, options);
-    if (status == STATUS_OK && thread_start(deliver) != 0)
+    if (status == STATUS_OK && thread_start(&deliver->thread, run, deliver) != 0)
         status = STATUS_NO_MEMORY;
     if (status != STATUS_OK) {
         err_set(err, "delivery could not start: %s", status_text(status));
