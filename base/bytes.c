@@ -150,14 +150,21 @@ void buf_put_u64(struct buf *buf, uint64_t v)
 
 void buf_put_decimal(struct buf *buf, uint64_t v)
 {
+    static const char PAIRS[] = "0001020304050607080910111213141516171819"
+                                "2021222324252627282930313233343536373839"
+                                "4041424344454647484950515253545556575859"
+                                "6061626364656667686970717273747576777879"
+                                "8081828384858687888990919293949596979899";
     char digits[20];
-    size_t at = sizeof digits;
+    char *at = digits + sizeof digits;
 
-    do {
-        digits[--at] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v);
-    buf_put(buf, digits + at, sizeof digits - at);
+    for (; v >= 100; v /= 100)
+        memcpy(at -= 2, PAIRS + 2 * (v % 100), 2);
+    if (v >= 10)
+        memcpy(at -= 2, PAIRS + 2 * v, 2);
+    else
+        *--at = (char)('0' + v);
+    buf_put(buf, at, (size_t)(digits + sizeof digits - at));
 }
 
 void buf_put_sized(struct buf *buf, struct bytes view)

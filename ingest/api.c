@@ -31,10 +31,10 @@ static struct call call_of(struct app_loop *loop, struct http_exchange *exchange
         .loop = loop,
         .exchange = exchange,
         .started_us = stopwatch_us(),
+        .started_ms = clock_wall_ms(loop->app->clock),
         .peer = request->peer,
     };
-    struct uuid id =
-        uuid_next(&loop->last_request_id, clock_wall_ms(loop->app->clock), &loop->prng);
+    struct uuid id = uuid_next(&loop->last_request_id, call.started_ms, &loop->prng);
     typeid_format("req", &id, call.request_id);
     copy_text(call.method, sizeof call.method, request->method);
     copy_text(call.route, sizeof call.route, request->path);
@@ -101,11 +101,10 @@ static const struct sender *identify(struct call *call, const struct http_reques
     struct app *app = call->loop->app;
     struct credentials credentials = {http_header(request, "x-api-key"),
                                       http_header(request, "authorization")};
-    const struct sender *sender =
-        authenticate(call->loop->keyring, &credentials, clock_wall_ms(app->clock));
+    const struct sender *sender = authenticate(call->loop->keyring, &credentials, call->started_ms);
     bool has_any = credentials.x_api_key.len > 0 || credentials.authorization.len > 0;
     if (!sender && has_any && app_loop_refresh(call->loop))
-        sender = authenticate(call->loop->keyring, &credentials, clock_wall_ms(app->clock));
+        sender = authenticate(call->loop->keyring, &credentials, call->started_ms);
     if (!sender) {
         refuse_credentials(call);
         return NULL;
@@ -122,7 +121,7 @@ static const struct sender *identify(struct call *call, const struct http_reques
         return NULL;
     }
     call->is_authenticated = true;
-    tally_used(call->loop->tally, sender->number, clock_wall_ms(app->clock));
+    tally_used(call->loop->tally, sender->number, call->started_ms);
     if (!call->verdict.is_admitted) {
         refuse_over_limit(call);
         return NULL;

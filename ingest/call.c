@@ -57,8 +57,7 @@ static void put_rate_fields(const struct call *call, struct field_writer *writer
 {
     const struct limiter_verdict *verdict = &call->verdict;
     const struct window_verdict *least = &verdict->windows[tightest(verdict)];
-    int64_t wall_ms = clock_wall_ms(call->loop->app->clock);
-    int64_t reset_ms = wall_ms + (least->reset_at_ms - verdict->at_ms);
+    int64_t reset_ms = call->started_ms + (least->reset_at_ms - verdict->at_ms);
     struct buf *text = writer->text;
 
     field_begin(writer, "x-ratelimit-limit");
@@ -134,7 +133,7 @@ void call_note_refusal(struct call *call, const struct refusal *refusal)
     snprintf(reason, sizeof reason, "/problems/%s: %s", kind->slug,
              refusal->logged ? refusal->logged : refusal->detail);
     tally_reject(call->loop->tally, &(struct tally_rejection){
-                                        .at_ms = clock_wall_ms(call->loop->app->clock),
+                                        .at_ms = call->started_ms,
                                         .api_key = call->api_key,
                                         .http_status = kind->status,
                                         .peer = &call->peer,

@@ -17,6 +17,7 @@ struct call {
     struct app_loop *loop;
     struct http_exchange *exchange;
     int64_t started_us; /* monotonic */
+    int64_t started_ms; /* wall */
     char request_id[TYPEID_TEXT_BYTES];
     bool is_authenticated;
     bool is_counted; /* its row is written with what it stores: the tally leaves it alone */

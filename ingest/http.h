@@ -38,7 +38,6 @@ struct http_request {
     bool is_http2;
     struct address peer; /* 127.0.0.1 for a client of a Unix socket */
     uint16_t peer_port;
-    int64_t started_ms; /* SYSTEM_CLOCK's monotonic: when the request's headers were complete */
     const void *impl;
 };
 

@@ -69,7 +69,6 @@ struct request *request_new(struct connection *connection, h2o_req_t *req)
 {
     struct request *request = h2o_mem_alloc_shared(&req->pool, sizeof *request, request_dispose);
     *request = (struct request){.connection = connection, .req = req};
-    request->started_ms = clock_monotonic_ms(&SYSTEM_CLOCK);
     req->overrides = (h2o_req_overrides_t *)request;
     return request;
 }
@@ -167,15 +166,13 @@ const char *status_reason(int status)
     return "Unknown";
 }
 
-static bool value_is_sendable(struct bytes value)
+/* RFC 9110 section 5.5: what would end the field, or split it. */
+static bool is_sendable(const char *text, size_t len)
 {
-    for (size_t i = 0; i < value.len; i++)
-        if (value.data[i] == '\r' || value.data[i] == '\n' || value.data[i] == '\0')
-            return false;
-    return true;
+    return !memchr(text, '\r', len) && !memchr(text, '\n', len) && !memchr(text, '\0', len);
 }
 
-/* One piece of memory for what all of them need. */
+/* One piece of memory for what all of them need. A field that cannot be sent is left out. */
 static void add_fields(h2o_req_t *req, const struct http_field *fields, size_t count)
 {
     h2o_headers_t *headers = &req->res.headers;
@@ -183,18 +180,20 @@ static void add_fields(h2o_req_t *req, const struct http_field *fields, size_t c
     for (size_t i = 0; i < count; i++)
         text_bytes += fields[i].value.len;
     h2o_iovec_t *names = h2o_mem_alloc_pool(&req->pool, count * sizeof *names + text_bytes);
-    char *text = (char *)(names + count);
-    h2o_vector_reserve(&req->pool, headers, headers->size + count);
+    char *text = (char *)(names + count), *end = text;
     for (size_t i = 0; i < count; i++) {
-        struct bytes value = fields[i].value;
-        if (!value_is_sendable(value))
+        if (fields[i].value.len != 0)
+            end = mempcpy(end, fields[i].value.data, fields[i].value.len);
+    }
+    bool are_sendable = is_sendable(text, text_bytes);
+    h2o_vector_reserve(&req->pool, headers, headers->size + count);
+    for (size_t i = 0; i < count; text += fields[i++].value.len) {
+        size_t len = fields[i].value.len;
+        if (!are_sendable && !is_sendable(text, len))
             continue;
-        if (value.len != 0)
-            memcpy(text, value.data, value.len);
         names[i] = h2o_iovec_init(fields[i].name, strlen(fields[i].name));
         headers->entries[headers->size++] =
-            (h2o_header_t){.name = &names[i], .value = h2o_iovec_init(text, value.len)};
-        text += value.len;
+            (h2o_header_t){.name = &names[i], .value = h2o_iovec_init(text, len)};
     }
 }
 
@@ -353,7 +352,6 @@ static void hand_over(struct request *request)
         .is_http2 = connection->is_http2,
         .peer = connection->peer,
         .peer_port = connection->peer_port,
-        .started_ms = request->started_ms,
         .impl = req,
     };
     if (request->refusal == REFUSAL_NONE)

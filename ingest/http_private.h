@@ -47,7 +47,6 @@ struct request {
     bool is_cut; /* the client may go on sending a body that nobody wants */
     bool is_answered;
     bool is_reset;
-    int64_t started_ms;
 };
 
 struct http_exchange {
