@@ -224,8 +224,12 @@ static void remember(struct subscriptions *subs, struct bytes event, size_t coun
 const uint32_t *subscriptions_match(struct subscriptions *subs, struct bytes event,
                                     size_t *ret_count)
 {
-    const struct answer *known = find_slot(subs, event);
+    const struct answer *known;
 
+    *ret_count = 0;
+    if (subs->count == 0)
+        return subs->matched;
+    known = find_slot(subs, event);
     if (known->event != NULL) {
         *ret_count = known->count;
         return known->numbers;

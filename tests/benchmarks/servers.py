@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -132,11 +133,26 @@ class Process:
 
     def run(self, case, seconds, *more):
         before_cpu, before_written = self.used()
-        result = self.send(self.to(case.protocol, case.connections, case.streams), seconds, *more)
+        with self.watched_memory() as peak:
+            result = self.send(self.to(case.protocol, case.connections, case.streams), seconds, *more)
         cpu_s, written = self.used()
         count = max(1, result["requests"])
         return {**result, "cpu_us": 1e6 * (cpu_s - before_cpu) / count,
-                "written_bytes": (written - before_written) / count, "memory_mib": self.memory_mib()}
+                "written_bytes": (written - before_written) / count, "memory_mib": peak[0]}
+
+    @contextlib.contextmanager
+    def watched_memory(self):
+        """The most that it has meanwhile, as the one element of a list."""
+        peak, is_over = [self.memory_mib()], threading.Event()
+
+        def watch():
+            while not is_over.wait(0.1):
+                peak[0] = max(peak[0], self.memory_mib())
+        thread = threading.Thread(target=watch)
+        thread.start()
+        yield peak
+        is_over.set()
+        thread.join()
 
     def stop(self):
         if self.process.poll() is not None:
