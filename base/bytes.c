@@ -13,11 +13,6 @@
 #define LIMIT_DEFAULT ((size_t)1 << 30)
 #define CAPACITY_MIN 256
 
-bool bytes_equal(struct bytes a, struct bytes b)
-{
-    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
-}
-
 bool bytes_equal_str(struct bytes a, const char *text)
 {
     return bytes_equal(a, bytes_of_str(text));

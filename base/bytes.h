@@ -28,7 +28,10 @@ static inline struct bytes bytes_of_str(const char *text)
 {
     return (struct bytes){(const uint8_t *)text, text ? strlen(text) : 0};
 }
-bool bytes_equal(struct bytes a, struct bytes b);
+static inline bool bytes_equal(struct bytes a, struct bytes b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
 bool bytes_equal_str(struct bytes a, const char *text);
 /* As memcmp, a shorter prefix first. */
 int bytes_compare(struct bytes a, struct bytes b);

@@ -22,11 +22,6 @@ void json_doc_fini(struct json_doc *doc)
     *doc = (struct json_doc){0};
 }
 
-struct bytes json_raw(const struct json_doc *doc, uint32_t node)
-{
-    return bytes_of(doc->text + doc->nodes[node].start, doc->nodes[node].len);
-}
-
 struct bytes json_text(const struct json_doc *doc, uint32_t node)
 {
     struct bytes raw = json_raw(doc, node);
@@ -34,20 +29,6 @@ struct bytes json_text(const struct json_doc *doc, uint32_t node)
     if (json_kind_of(doc, node) == JSON_STRING)
         return bytes_of(raw.data - 1, raw.len + 2);
     return raw;
-}
-
-uint32_t json_first(const struct json_doc *doc, uint32_t container)
-{
-    /* Scalars end where they begin. */
-    return doc->nodes[container].next > container + 1 ? container + 1 : JSON_NONE;
-}
-
-uint32_t json_after(const struct json_doc *doc, uint32_t container, uint32_t child)
-{
-    bool is_object = doc->nodes[container].kind == JSON_OBJECT;
-    uint32_t next = doc->nodes[child + is_object].next;
-
-    return next < doc->nodes[container].next ? next : JSON_NONE;
 }
 
 uint32_t json_member_bytes(const struct json_doc *doc, uint32_t object, struct bytes name)

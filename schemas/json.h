@@ -94,7 +94,10 @@ static inline enum json_kind json_kind_of(const struct json_doc *doc, uint32_t n
     return (enum json_kind)doc->nodes[node].kind;
 }
 /* The raw bytes of a value as they stand: strings without quotes, escapes unresolved. */
-struct bytes json_raw(const struct json_doc *doc, uint32_t node);
+static inline struct bytes json_raw(const struct json_doc *doc, uint32_t node)
+{
+    return bytes_of(doc->text + doc->nodes[node].start, doc->nodes[node].len);
+}
 /* The whole value as text, quotes included. */
 struct bytes json_text(const struct json_doc *doc, uint32_t node);
 
@@ -104,14 +107,29 @@ uint32_t json_member_bytes(const struct json_doc *doc, uint32_t object, struct b
 
 /* Iterate: for (i = json_first(doc, c); i != JSON_NONE; i = json_after(doc, c, i))
  * In an object i is the name's node and i + 1 its value. */
-uint32_t json_first(const struct json_doc *doc, uint32_t container);
-uint32_t json_after(const struct json_doc *doc, uint32_t container, uint32_t child);
+static inline uint32_t json_first(const struct json_doc *doc, uint32_t container)
+{
+    /* Scalars end where they begin. */
+    return doc->nodes[container].next > container + 1 ? container + 1 : JSON_NONE;
+}
+static inline uint32_t json_after(const struct json_doc *doc, uint32_t container, uint32_t child)
+{
+    bool is_object = doc->nodes[container].kind == JSON_OBJECT;
+    uint32_t next = doc->nodes[child + is_object].next;
+    return next < doc->nodes[container].next ? next : JSON_NONE;
+}
 
 /* The string with its escapes resolved, as UTF-8; may contain NUL. Appends to `out`. */
 void json_string_put(const struct json_doc *doc, uint32_t node, struct buf *out);
 /* Borrow the resolved string: the raw range if it has no escapes, else resolved into `scratch`. */
 struct bytes json_string(const struct json_doc *doc, uint32_t node, struct buf *scratch);
-bool json_string_equals(const struct json_doc *doc, uint32_t node, struct bytes text);
+/* json_string_equals's other half: of a string with escapes. */
+bool json_escaped_equals(const struct json_doc *doc, uint32_t node, struct bytes text);
+static inline bool json_string_equals(const struct json_doc *doc, uint32_t node, struct bytes text)
+{
+    return doc->nodes[node].flags & JSON_HAS_ESCAPES ? json_escaped_equals(doc, node, text)
+                                                     : bytes_equal(json_raw(doc, node), text);
+}
 
 /* As JSON Schema's equality (2020-12 core section 4.2.2): numbers by value, objects without order.
  */

@@ -241,12 +241,10 @@ bool json_strings_equal(const struct json_doc *a, uint32_t node_a, const struct 
     }
 }
 
-bool json_string_equals(const struct json_doc *doc, uint32_t node, struct bytes text)
+bool json_escaped_equals(const struct json_doc *doc, uint32_t node, struct bytes text)
 {
     struct pieces p;
 
-    if (!has_escapes(doc, node))
-        return bytes_equal(json_raw(doc, node), text);
     if (doc->nodes[node].len <= text.len)
         return false; /* resolving shortens */
     p = pieces_of(doc, node);
