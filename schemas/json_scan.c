@@ -4,7 +4,7 @@
  * closes. Functions take the place in the text and return the place after what they passed, or NULL
  * after a fault, so that it stays in a register.
  *
- * What is common is short: plain ASCII in strings is passed a word at a time, and everything else
+ * What is common is short: plain ASCII in strings is passed a chunk at a time, and everything else
  * about strings is in json_string.c. A fault is described when it happens and located (line,
  * column) afterwards, which costs only those who send broken JSON.
  *
@@ -16,6 +16,10 @@
 #include "schemas/decimal.h"
 #include "schemas/json_private.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+#include <endian.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -166,7 +170,7 @@ __attribute__((cold, noinline)) static bool grow(struct scan *s)
     return true;
 }
 
-/* There is room: scan_values() sees to it before each member or element. */
+/* There is room: begin_child() sees to it before each member or element. */
 static inline void add(struct scan *s, enum json_kind kind, unsigned flags, const uint8_t *start,
                        const uint8_t *end)
 {
@@ -252,34 +256,50 @@ static const uint8_t *scan_number(struct scan *s, const uint8_t *start)
     return at;
 }
 
-/* The first byte that is a quote, a backslash, a control character or not ASCII. */
-static inline const uint8_t *pass_plain(const uint8_t *at, const uint8_t *end)
+/* How many bytes of the chunk at `at` are plain: up to the first that is a quote, a backslash, a
+ * control character or not ASCII. */
+#ifdef __SSE2__
+#define CHUNK_BYTES 16u
+static inline unsigned count_plain(const uint8_t *at)
+{
+    __m128i chunk = _mm_loadu_si128((const __m128i *)at);
+    __m128i quotes = _mm_cmpeq_epi8(chunk, _mm_set1_epi8('"'));
+    __m128i backslashes = _mm_cmpeq_epi8(chunk, _mm_set1_epi8('\\'));
+    __m128i others = _mm_cmplt_epi8(chunk, _mm_set1_epi8(' ')); /* signed: 0x80 is below, too */
+    __m128i special = _mm_or_si128(_mm_or_si128(quotes, backslashes), others);
+
+    return (unsigned)__builtin_ctz((unsigned)_mm_movemask_epi8(special) | 1u << CHUNK_BYTES);
+}
+#else
+#define CHUNK_BYTES 8u
+static inline unsigned count_plain(const uint8_t *at)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), tops = UINT64_C(0x8080808080808080);
+    uint64_t word = le64toh(load64(at)), quote = word ^ ones * '"', backslash = word ^ ones * '\\';
+    uint64_t found = (word | (word - ones * 0x20) | (quote - ones) | (backslash - ones)) & tops;
 
-    for (; end - at >= 8; at += 8) {
-        uint64_t word = load64(at), quote = word ^ ones * '"', backslash = word ^ ones * '\\';
-        uint64_t found = (word | (word - ones * 0x20) | (quote - ones) | (backslash - ones)) & tops;
-
-        if (!found)
-            continue;
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-        /* A borrow makes false hits only above a true one, and the lowest is the first. */
-        return at + __builtin_ctzll(found) / 8;
-#else
-        break;
+    /* A borrow makes false hits only above a true one, and the lowest is the first. */
+    return found ? (unsigned)__builtin_ctzll(found) / 8 : CHUNK_BYTES;
+}
 #endif
+
+static inline const uint8_t *pass_plain(const uint8_t *at, const uint8_t *end)
+{
+    for (; end - at >= CHUNK_BYTES; at += CHUNK_BYTES) {
+        unsigned plain = count_plain(at);
+
+        if (plain < CHUNK_BYTES)
+            return at + plain;
     }
     while (at < end && *at >= ' ' && *at < 0x80 && *at != '"' && *at != '\\')
         at++;
     return at;
 }
 
-/* `start` is behind the opening quote. */
-static inline const uint8_t *scan_string(struct scan *s, const uint8_t *start, unsigned flags)
+/* A string that is not plain throughout, or has no end. `at` is where that shows. */
+__attribute__((noinline)) static const uint8_t *
+scan_special_string(struct scan *s, const uint8_t *start, const uint8_t *at, unsigned flags)
 {
-    const uint8_t *at = pass_plain(start, s->end);
-
     flags |= JSON_IS_ASCII;
     while (at < s->end && *at != '"') {
         struct string_fault broken;
@@ -300,6 +320,17 @@ static inline const uint8_t *scan_string(struct scan *s, const uint8_t *start, u
     if (at == s->end)
         return fault(s, at, "unexpected end of the text inside a string");
     add(s, JSON_STRING, flags, start, at);
+    return at + 1;
+}
+
+/* `start` is behind the opening quote. */
+static inline const uint8_t *scan_string(struct scan *s, const uint8_t *start, unsigned flags)
+{
+    const uint8_t *at = pass_plain(start, s->end);
+
+    if (at == s->end || *at != '"')
+        return scan_special_string(s, start, at, flags);
+    add(s, JSON_STRING, flags | JSON_IS_ASCII, start, at);
     return at + 1;
 }
 
@@ -418,30 +449,41 @@ static inline const uint8_t *scan_value(struct scan *s, const uint8_t *at)
     }
 }
 
-/* The rest of all open containers: each round passes one member or element, or one end. */
-static const uint8_t *scan_values(struct scan *s, const uint8_t *at)
+/* What stands before a container's next value: a comma, a name. */
+static inline const uint8_t *begin_child(struct scan *s, struct level *level, const uint8_t *at)
+{
+    bool is_object = level->close == '}';
+
+    if (level->count++) {
+        if (at == s->end || *at != ',')
+            return expected(s, at, is_object ? "',' or '}'" : "',' or ']'");
+        at = pass_space(at + 1, s->end);
+    }
+    if (s->doc->node_capacity - s->doc->node_count < 2 && !grow(s))
+        return NULL;
+    return is_object ? scan_name(s, level, at) : at;
+}
+
+/* From behind a value to the next one, or behind the root: closes the containers that end here. */
+static inline const uint8_t *pass_to_next(struct scan *s, const uint8_t *at)
 {
     while (at && s->depth) {
         struct level *level = &s->levels[s->depth - 1];
-        bool is_object = level->close == '}';
 
         at = pass_space(at, s->end);
-        if (at < s->end && *at == level->close) {
-            at = close_container(s, at);
-            continue;
-        }
-        if (level->count++) {
-            if (at == s->end || *at != ',')
-                return expected(s, at, is_object ? "',' or '}'" : "',' or ']'");
-            at = pass_space(at + 1, s->end);
-        }
-        if (s->doc->node_capacity - s->doc->node_count < 2 && !grow(s))
-            return NULL;
-        if (is_object)
-            at = scan_name(s, level, at);
-        if (at)
-            at = scan_value(s, at);
+        if (at == s->end || *at != level->close)
+            return begin_child(s, level, at);
+        at = close_container(s, at);
     }
+    return at;
+}
+
+/* The root and all within it. */
+static const uint8_t *scan_values(struct scan *s, const uint8_t *at)
+{
+    do
+        at = pass_to_next(s, scan_value(s, at));
+    while (at && s->depth);
     return at;
 }
 
@@ -459,9 +501,7 @@ static void scan_text(struct scan *s)
     }
     if (s->doc->node_capacity == 0 && !grow(s))
         return;
-    at = scan_value(s, at);
-    if (at)
-        at = scan_values(s, at);
+    at = scan_values(s, at);
     if (!at)
         return;
     at = pass_space(at, s->end);
