@@ -14,6 +14,7 @@
 
 #define U64_DIGITS 20      /* of UINT64_MAX */
 #define WORD_DIGITS_MAX 18 /* a divisor of so many leaves room for one more digit in 64 bits */
+#define BILLIONTH_DIGITS 9
 #define LONG_DIGITS_MAX 2000
 #define EXPONENT_MAX INT32_MAX
 
@@ -122,6 +123,50 @@ int decimal_compare(struct bytes a, struct bytes b)
         return x.is_negative ? -1 : 1;
     order = compare_magnitudes(&x, &y);
     return x.is_negative ? -order : order;
+}
+
+/* A number without exponent and with few digits is whole in billionths, and fits a word. */
+static inline bool in_billionths(struct bytes number, int64_t *ret_value)
+{
+    static const int64_t POWERS[] = {1,      10,      100,      1000,      10000,
+                                     100000, 1000000, 10000000, 100000000, 1000000000};
+    size_t first = number.data[0] == '-', point = number.len, whole_digits, fraction_digits;
+    int64_t value = 0;
+
+    if (number.len > WORD_DIGITS_MAX)
+        return false;
+    for (size_t i = first; i < number.len; i++) {
+        if (is_digit(number.data[i]))
+            value = value * 10 + (number.data[i] - '0');
+        else if (number.data[i] == '.')
+            point = i;
+        else
+            return false;
+    }
+    whole_digits = point - first;
+    fraction_digits = point < number.len ? number.len - point - 1 : 0;
+    if (whole_digits > BILLIONTH_DIGITS || fraction_digits > BILLIONTH_DIGITS)
+        return false;
+    value *= POWERS[BILLIONTH_DIGITS - fraction_digits];
+    *ret_value = first ? -value : value;
+    return true;
+}
+
+struct decimal_limit decimal_limit_of(struct bytes number)
+{
+    struct decimal_limit limit = {.text = number};
+
+    limit.is_short = in_billionths(number, &limit.billionths);
+    return limit;
+}
+
+int decimal_compare_limit(struct bytes number, const struct decimal_limit *limit)
+{
+    int64_t value;
+
+    if (limit->is_short && in_billionths(number, &value))
+        return (value > limit->billionths) - (value < limit->billionths);
+    return decimal_compare(number, limit->text);
 }
 
 bool decimal_is_integer(struct bytes number)

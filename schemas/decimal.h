@@ -20,6 +20,17 @@ struct decimal decimal_of(struct bytes number);
 
 /* -1, 0, 1. 1.0 equals 1e0 equals 1. */
 int decimal_compare(struct bytes a, struct bytes b);
+
+/* A number that many are compared with. Mostly both are short, and two words are compared. */
+struct decimal_limit {
+    struct bytes text;  /* borrowed */
+    bool is_short;      /* at most nine digits before the point and behind it, and no exponent */
+    int64_t billionths; /* of a short one: the exact value */
+};
+struct decimal_limit decimal_limit_of(struct bytes number);
+/* As decimal_compare. */
+int decimal_compare_limit(struct bytes number, const struct decimal_limit *limit);
+
 /* Mathematically an integer: 1.0 and 1e3 are. */
 bool decimal_is_integer(struct bytes number);
 /* Is `number` a multiple of `divisor` (greater than zero), exactly? A divisor of more than 2,000

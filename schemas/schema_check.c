@@ -13,8 +13,6 @@
  */
 #include "schemas/schema_run.h"
 
-#include "schemas/decimal.h"
-
 #define MATCHES_PER_CLOCK 8
 
 static bool apply(struct schema_run *run, const struct frame *parent, uint32_t schema,
@@ -493,15 +491,15 @@ static bool check_value(struct schema_run *run, uint32_t node, const struct chec
         return run_spend(run, value->len / 64) &&
                value_set_has(check->values, run->doc, node, &run->scratch);
     case CHECK_MULTIPLE_OF:
-        return decimal_is_multiple(raw, check->number);
+        return decimal_is_multiple(raw, check->number->text);
     case CHECK_MAXIMUM:
-        return decimal_compare(raw, check->number) <= 0;
+        return decimal_compare_limit(raw, check->number) <= 0;
     case CHECK_EXCLUSIVE_MAXIMUM:
-        return decimal_compare(raw, check->number) < 0;
+        return decimal_compare_limit(raw, check->number) < 0;
     case CHECK_MINIMUM:
-        return decimal_compare(raw, check->number) >= 0;
+        return decimal_compare_limit(raw, check->number) >= 0;
     case CHECK_EXCLUSIVE_MINIMUM:
-        return decimal_compare(raw, check->number) > 0;
+        return decimal_compare_limit(raw, check->number) > 0;
     case CHECK_MAX_LENGTH:
     case CHECK_MIN_LENGTH:
         return has_length(run, node, check);

@@ -416,19 +416,19 @@ static void put_check(struct schema_run *run, const struct frame *frame, const s
         }
         break;
     case CHECK_MULTIPLE_OF:
-        put_number(run, node, "must be a multiple of ", check->number);
+        put_number(run, node, "must be a multiple of ", check->number->text);
         break;
     case CHECK_MAXIMUM:
-        put_number(run, node, "must be at most ", check->number);
+        put_number(run, node, "must be at most ", check->number->text);
         break;
     case CHECK_EXCLUSIVE_MAXIMUM:
-        put_number(run, node, "must be less than ", check->number);
+        put_number(run, node, "must be less than ", check->number->text);
         break;
     case CHECK_MINIMUM:
-        put_number(run, node, "must be at least ", check->number);
+        put_number(run, node, "must be at least ", check->number->text);
         break;
     case CHECK_EXCLUSIVE_MINIMUM:
-        put_number(run, node, "must be greater than ", check->number);
+        put_number(run, node, "must be greater than ", check->number->text);
         break;
     case CHECK_MAX_LENGTH:
         put_length(run, node, check->limit, true);

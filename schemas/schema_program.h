@@ -14,6 +14,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "schemas/decimal.h"
 #include "schemas/format.h"
 #include "schemas/regex.h"
 #include "schemas/schema.h"
@@ -209,7 +210,7 @@ struct check {
     union {
         uint32_t schema;
         uint64_t limit;
-        struct bytes number;
+        const struct decimal_limit *number;
         const struct value_set *values;
         const struct regex *regex;
         const struct format *format;

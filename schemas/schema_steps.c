@@ -9,7 +9,6 @@
 #include "schemas/schema_compiler.h"
 
 #include "base/must.h"
-#include "schemas/decimal.h"
 
 struct body {
     struct compiler *c;
@@ -142,8 +141,11 @@ static void compile_number(struct body *b, enum keyword keyword, enum check_op o
     uint32_t node = b->at[keyword];
     if (node == JSON_NONE || !is_kind(b, node, JSON_NUMBER, "must be a number"))
         return;
-    struct bytes number = json_raw(b->doc, node);
-    if (op == CHECK_MULTIPLE_OF && decimal_compare(number, bytes_of_str("0")) <= 0)
+    struct decimal_limit *number = compiler_take(b->c, sizeof(*number));
+    if (!number)
+        return;
+    *number = decimal_limit_of(json_raw(b->doc, node));
+    if (op == CHECK_MULTIPLE_OF && decimal_compare_limit(bytes_of_str("0"), number) >= 0)
         body_fault(b, node, "must be greater than 0");
     struct check *check = add_check(b, op, MASK_NUMBER, keyword);
     if (check)

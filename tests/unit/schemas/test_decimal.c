@@ -10,7 +10,9 @@
 static int compare(const char *a, const char *b)
 {
     int order = decimal_compare(bytes_of_str(a), bytes_of_str(b));
+    struct decimal_limit limit = decimal_limit_of(bytes_of_str(b));
 
+    assert_int_equal(decimal_compare_limit(bytes_of_str(a), &limit), order);
     assert_int_equal(decimal_compare(bytes_of_str(b), bytes_of_str(a)), -order);
     return order;
 }
@@ -32,6 +34,12 @@ static void decimals_compare_by_their_digits(void **state)
     assert_int_equal(compare("0.1000000000000000000001", "0.1"), 1);
     assert_int_equal(compare("10.5", "10.05"), 1);
     assert_int_equal(compare("99.9", "100"), -1);
+    assert_int_equal(compare("-0.0", "0"), 0);
+    assert_int_equal(compare("-104.9903", "-180"), 1);
+    assert_int_equal(compare("999999999", "999999999.000000000"), 0);
+    assert_int_equal(compare("999999999.99999999", "1000000000"), -1);
+    assert_int_equal(compare("0.000000001", "0.0000000001"), 1);
+    assert_int_equal(compare("-0.000000001", "-0.00000000100000000000001"), 1);
 }
 
 static void integers_are_known_however_written(void **state)
