@@ -2,7 +2,8 @@
  * Design: the checker walks subschema and value together, on the C stack, bounded by
  * FRAME_DEPTH_MAX. First it runs fast: no messages, no memory, out at the first breach; most
  * documents are valid and end there. Only an invalid one is walked again, to the end, with a
- * finding for each breach.
+ * finding for each breach. A subschema that looks at the value alone (most do) gets by without a
+ * frame while the walk is fast.
  *
  * Combinations that can absorb a breach (anyOf, oneOf, not, if, contains) try their branches fast;
  * where all fail, the branch that came closest is walked again for its findings.
@@ -274,6 +275,22 @@ static void report_required(struct schema_run *run, const struct frame *frame,
     }
 }
 
+/* What the schema says of a member's name; NULL: nothing. */
+static const struct member_rule *find_rule(const struct member_rules *rules,
+                                           const struct json_doc *doc, uint32_t name)
+{
+    uint32_t hash = doc->nodes[name].count;
+    if (!rules->slots)
+        return NULL;
+    for (uint32_t i = hash & rules->slot_mask;; i = (i + 1) & rules->slot_mask) {
+        const struct member_rule *rule = &rules->slots[i];
+        if (!rule->is_used)
+            return NULL;
+        if (rule->hash == hash && json_string_equals(doc, name, rule->name))
+            return rule;
+    }
+}
+
 /* Names within an object differ, so required ones need only be counted. */
 static bool check_members(struct schema_run *run, const struct frame *frame,
                           const struct member_rules *rules)
@@ -283,7 +300,7 @@ static bool check_members(struct schema_run *run, const struct frame *frame,
     note_described(run, frame, rules);
     for (uint32_t i = json_first(run->doc, frame->node); i != JSON_NONE;
          i = json_after(run->doc, frame->node, i)) {
-        const struct member_rule *rule = member_rules_find(rules, run->doc, i);
+        const struct member_rule *rule = find_rule(rules, run->doc, i);
         required_left -= rule && rule->is_required;
         is_valid &= check_member(run, frame, rules, rule, i);
         if (!is_valid && run_is_done(run))
@@ -479,27 +496,36 @@ static uint32_t dynamic_target(const struct schema_run *run, const struct check 
     return check->dynamic.fallback;
 }
 
-/* --- dispatch -------------------------------------------------------------------------------- */
+/* --- the value alone -------------------------------------------------------------------------- */
 
-/* Keywords that look at the value alone. */
-static bool check_value(struct schema_run *run, uint32_t node, const struct check *check)
+static inline bool has_type(const struct schema_run *run, const struct subschema *schema,
+                            uint32_t node)
 {
     const struct json_node *value = &run->doc->nodes[node];
-    struct bytes raw = bytes_of(run->doc->text + value->start, value->len);
+    if (kinds_include(schema->kinds, value->kind))
+        return true;
+    if (value->kind != JSON_NUMBER || !(schema->kinds & KINDS_INTEGER))
+        return false;
+    return value->flags & JSON_IS_INTEGER || decimal_is_integer(json_raw(run->doc, node));
+}
+
+static inline bool check_value(struct schema_run *run, uint32_t node, const struct check *check)
+{
+    const struct json_node *value = &run->doc->nodes[node];
     switch ((enum check_op)check->op) {
     case CHECK_VALUES:
         return run_spend(run, value->len / 64) &&
                value_set_has(check->values, run->doc, node, &run->scratch);
     case CHECK_MULTIPLE_OF:
-        return decimal_is_multiple(raw, check->number->text);
+        return decimal_is_multiple(json_raw(run->doc, node), check->number->text);
     case CHECK_MAXIMUM:
-        return decimal_compare_limit(raw, check->number) <= 0;
+        return decimal_compare_limit(json_raw(run->doc, node), check->number) <= 0;
     case CHECK_EXCLUSIVE_MAXIMUM:
-        return decimal_compare_limit(raw, check->number) < 0;
+        return decimal_compare_limit(json_raw(run->doc, node), check->number) < 0;
     case CHECK_MINIMUM:
-        return decimal_compare_limit(raw, check->number) >= 0;
+        return decimal_compare_limit(json_raw(run->doc, node), check->number) >= 0;
     case CHECK_EXCLUSIVE_MINIMUM:
-        return decimal_compare_limit(raw, check->number) > 0;
+        return decimal_compare_limit(json_raw(run->doc, node), check->number) > 0;
     case CHECK_MAX_LENGTH:
     case CHECK_MIN_LENGTH:
         return has_length(run, node, check);
@@ -517,6 +543,52 @@ static bool check_value(struct schema_run *run, uint32_t node, const struct chec
         return true;
     }
 }
+
+/* Out at the first breach. */
+static bool is_valid_value(struct schema_run *run, const struct subschema *schema, uint32_t node)
+{
+    const struct check *check = &run->schema->checks[schema->first_check];
+    const struct check *end = check + schema->value_check_count;
+    enum json_kind kind = json_kind_of(run->doc, node);
+    if (!has_type(run, schema, node))
+        return false;
+    for (; check < end; check++) {
+        if (kinds_include(check->kinds, kind) && !check_value(run, node, check))
+            return false;
+    }
+    return true;
+}
+
+/* After a wrong type, what else is wrong with the value itself is noise. */
+static bool is_noise(const struct check *check)
+{
+    return check->op == CHECK_VALUES;
+}
+
+/* To the end, with a finding for each breach. */
+static bool report_value(struct schema_run *run, const struct frame *frame)
+{
+    const struct check *check = &run->schema->checks[frame->schema->first_check];
+    const struct check *end = check + frame->schema->value_check_count;
+    enum json_kind kind = json_kind_of(run->doc, frame->node);
+    bool has_right_type = has_type(run, frame->schema, frame->node), is_valid = has_right_type;
+    if (!has_right_type && run->mode == RUN_REPORT)
+        report_type(run, frame);
+    for (; check < end; check++) {
+        if (!kinds_include(check->kinds, kind) || (!has_right_type && is_noise(check)))
+            continue;
+        if (!check_value(run, frame->node, check)) {
+            is_valid = false;
+            if (run->mode == RUN_REPORT)
+                report_check(run, frame, check);
+        }
+        if (!is_valid && run_is_done(run))
+            return false;
+    }
+    return is_valid;
+}
+
+/* --- dispatch -------------------------------------------------------------------------------- */
 
 static bool run_check(struct schema_run *run, const struct frame *frame, const struct check *check)
 {
@@ -550,45 +622,18 @@ static bool run_check(struct schema_run *run, const struct frame *frame, const s
     case CHECK_UNEVALUATED_PROPERTIES:
         return check_unevaluated(run, frame, check->schema, true);
     default:
-        if (check_value(run, frame->node, check))
-            return true;
-        if (run->mode == RUN_REPORT)
-            report_check(run, frame, check);
-        return false;
+        return true; /* looks at the value alone */
     }
 }
 
-static bool has_type(const struct schema_run *run, const struct subschema *schema, uint32_t node)
-{
-    const struct json_node *value = &run->doc->nodes[node];
-    if (schema->kinds & KIND_BIT(value->kind))
-        return true;
-    if (value->kind != JSON_NUMBER || !(schema->kinds & KINDS_INTEGER))
-        return false;
-    return value->flags & JSON_IS_INTEGER || decimal_is_integer(json_raw(run->doc, node));
-}
-
-/* After a wrong type, what else is wrong with the value itself is noise. */
-static bool is_noise(const struct check *check)
-{
-    return check->op == CHECK_VALUES;
-}
-
-static bool apply_checks(struct schema_run *run, const struct frame *frame)
+static bool check_structure(struct schema_run *run, const struct frame *frame, bool is_valid)
 {
     const struct subschema *schema = frame->schema;
     const struct check *check = &run->schema->checks[schema->first_check];
     const struct check *end = check + schema->check_count;
-    uint8_t kind = KIND_BIT(run->doc->nodes[frame->node].kind);
-    bool has_right_type = has_type(run, schema, frame->node), is_valid = has_right_type;
-    if (!has_right_type) {
-        if (run->mode == RUN_FAST)
-            return false;
-        if (run->mode == RUN_REPORT)
-            report_type(run, frame);
-    }
-    for (; check < end; check++) {
-        if (!(check->kinds & kind) || (!has_right_type && is_noise(check)))
+    enum json_kind kind = json_kind_of(run->doc, frame->node);
+    for (check += schema->value_check_count; check < end; check++) {
+        if (!kinds_include(check->kinds, kind))
             continue;
         is_valid &= run_check(run, frame, check);
         if (!is_valid && run_is_done(run))
@@ -597,32 +642,47 @@ static bool apply_checks(struct schema_run *run, const struct frame *frame)
     return is_valid;
 }
 
-static bool apply(struct schema_run *run, const struct frame *parent, uint32_t number,
-                  uint32_t node, enum keyword via)
+/* Apart from apply(), whose short way needs no frame and shall not pay for one. */
+__attribute__((noinline)) static bool apply_framed(struct schema_run *run,
+                                                   const struct frame *parent,
+                                                   const struct subschema *schema, uint32_t node,
+                                                   uint16_t depth, enum keyword via)
 {
-    const struct subschema *schema = &run->schema->subschemas[number];
-    if (schema->is_always_valid)
-        return true;
-    struct frame frame = {
-        parent,      schema, node, run->mark_count, (uint16_t)(parent ? parent->depth + 1 : 0),
-        (uint8_t)via};
-    if (!run_spend(run, 1))
-        return false;
-    if (frame.depth >= FRAME_DEPTH_MAX)
-        return run_stop(run, STATUS_LIMIT);
+    struct frame frame = {parent, schema, node, run->mark_count, depth, (uint8_t)via};
     if (schema->is_never_valid) {
         if (run->mode == RUN_REPORT)
             report_false(run, &frame);
         return false;
     }
-    if (!run->schema->has_scopes)
-        return apply_checks(run, &frame);
+    bool is_valid = run->mode == RUN_FAST || report_value(run, &frame);
+    if (!is_valid && run_is_done(run))
+        return false;
     uint32_t scopes = run->scope_count;
-    if (!scopes || run->scopes[scopes - 1] != schema->resource)
+    if (run->schema->has_scopes && (!scopes || run->scopes[scopes - 1] != schema->resource))
         run->scopes[run->scope_count++] = schema->resource;
-    bool is_valid = apply_checks(run, &frame);
+    is_valid = check_structure(run, &frame, is_valid);
     run->scope_count = scopes;
     return is_valid;
+}
+
+static bool apply(struct schema_run *run, const struct frame *parent, uint32_t number,
+                  uint32_t node, enum keyword via)
+{
+    const struct subschema *schema = &run->schema->subschemas[number];
+    uint16_t depth = parent ? parent->depth + 1 : 0;
+    if (schema->is_always_valid)
+        return true;
+    if (!run_spend(run, 1))
+        return false;
+    if (depth >= FRAME_DEPTH_MAX)
+        return run_stop(run, STATUS_LIMIT);
+    if (run->mode == RUN_FAST) {
+        if (!is_valid_value(run, schema, node))
+            return false;
+        if (schema->check_count == schema->value_check_count)
+            return true;
+    }
+    return apply_framed(run, parent, schema, node, depth, via);
 }
 
 bool run_root(struct schema_run *run, uint32_t node)

@@ -89,7 +89,7 @@ uint32_t compiler_subschema(struct compiler *c, uint32_t source, uint32_t node)
     program->subschemas[*known] = (struct subschema){.source = source,
                                                      .node = node,
                                                      .resource = resource,
-                                                     .kinds = KINDS_ANY,
+                                                     .kinds = kind == JSON_FALSE ? 0 : KINDS_ANY,
                                                      .is_always_valid = kind == JSON_TRUE,
                                                      .is_never_valid = kind == JSON_FALSE};
     return *known;

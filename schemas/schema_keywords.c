@@ -66,18 +66,3 @@ enum keyword keyword_find(const struct json_doc *doc, uint32_t name)
     }
     return KEYWORD_COUNT;
 }
-
-const struct member_rule *member_rules_find(const struct member_rules *rules,
-                                            const struct json_doc *doc, uint32_t name)
-{
-    uint32_t hash = doc->nodes[name].count;
-    if (!rules->slots)
-        return NULL;
-    for (uint32_t i = hash & rules->slot_mask;; i = (i + 1) & rules->slot_mask) {
-        const struct member_rule *rule = &rules->slots[i];
-        if (!rule->is_used)
-            return NULL;
-        if (rule->hash == hash && json_string_equals(doc, name, rule->name))
-            return rule;
-    }
-}

@@ -107,6 +107,11 @@ enum keyword keyword_find(const struct json_doc *doc, uint32_t name);
 #define KINDS_INTEGER 0x80u
 #define KINDS_ANY 0x7Fu
 
+static inline bool kinds_include(uint8_t kinds, enum json_kind kind)
+{
+    return kinds >> kind & 1;
+}
+
 enum check_op {
     CHECK_VALUES, /* enum, const */
     CHECK_MULTIPLE_OF,
@@ -232,9 +237,10 @@ struct subschema {
     uint32_t resource;
     uint32_t first_check;
     uint32_t check_count;
-    uint8_t kinds;        /* what `type` allows; KINDS_ANY without it */
-    bool is_always_valid; /* `true`, `{}` and the like */
-    bool is_never_valid;  /* `false` */
+    uint32_t value_check_count; /* so many come first: those that look at the value alone */
+    uint8_t kinds;              /* what `type` allows; KINDS_ANY without it; none: `false` */
+    bool is_always_valid;       /* `true`, `{}` and the like */
+    bool is_never_valid;        /* `false` */
 };
 
 /* One schema text that the program was made from. */
@@ -266,7 +272,3 @@ static inline const struct json_doc *subschema_doc(const struct schema *schema,
 {
     return &schema->sources[subschema->source]->doc;
 }
-
-/* NULL: the schema says nothing of that name. `name` is a member's name node. */
-const struct member_rule *member_rules_find(const struct member_rules *rules,
-                                            const struct json_doc *doc, uint32_t name);

@@ -10,7 +10,6 @@
 
 #define UNITS_DEFAULT 1000000
 #define MS_DEFAULT 100
-#define UNITS_PER_CLOCK 1024 /* how often the clock is read */
 
 /* --- budget and memory ----------------------------------------------------------------------- */
 
@@ -18,6 +17,7 @@ bool run_stop(struct schema_run *run, enum status why)
 {
     if (run->status == STATUS_OK)
         run->status = why;
+    run->units_left = 0; /* nothing more can be spent */
     return false;
 }
 
@@ -28,18 +28,6 @@ bool run_is_in_time(struct schema_run *run)
     if (!run->deadline_ms)
         run->deadline_ms = now + run->budget_ms;
     return now <= run->deadline_ms || run_stop(run, STATUS_LIMIT);
-}
-
-bool run_spend(struct schema_run *run, uint32_t units)
-{
-    if (run->status != STATUS_OK)
-        return false;
-    if (run->units_left <= units)
-        return run_stop(run, STATUS_LIMIT);
-    uint32_t left = run->units_left - units;
-    bool is_tick = left / UNITS_PER_CLOCK != run->units_left / UNITS_PER_CLOCK;
-    run->units_left = left;
-    return !is_tick || run_is_in_time(run);
 }
 
 bool run_grow(struct schema_run *run, void *array_pointer, uint32_t count, uint32_t *capacity,

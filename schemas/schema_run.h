@@ -7,6 +7,7 @@
 
 #include "schemas/schema_program.h"
 
+#define UNITS_PER_CLOCK 1024 /* how often the clock is read */
 #define FRAME_DEPTH_MAX 1500 /* subschemas within subschemas, over all levels of the document */
 
 enum run_mode {
@@ -43,8 +44,8 @@ struct schema_run {
     const struct schema *schema;
     const struct json_doc *doc;
     enum run_mode mode;
-    enum status status; /* why it stopped early */
-    uint32_t units_left;
+    enum status status;  /* why it stopped early */
+    uint32_t units_left; /* 0 once it has stopped */
     uint32_t budget_ms;
     int64_t deadline_ms;   /* 0: the clock has not been read yet */
     uint32_t matches_left; /* patterns to match until it is read again */
@@ -99,7 +100,15 @@ bool run_stop(struct schema_run *run, enum status why);
 /* Look at the clock: after work whose cost is not known beforehand. False: too late. */
 bool run_is_in_time(struct schema_run *run);
 /* Use up part of the budget; false: stop, run->status says why. */
-bool run_spend(struct schema_run *run, uint32_t units);
+static inline bool run_spend(struct schema_run *run, uint32_t units)
+{
+    if (run->units_left <= units)
+        return run_stop(run, STATUS_LIMIT);
+    uint32_t left = run->units_left - units;
+    bool is_tick = left / UNITS_PER_CLOCK != run->units_left / UNITS_PER_CLOCK;
+    run->units_left = left;
+    return !is_tick || run_is_in_time(run);
+}
 /* Room for one more element; false: no memory, run->status says so. */
 bool run_grow(struct schema_run *run, void *array_pointer, uint32_t count, uint32_t *capacity,
               size_t size);

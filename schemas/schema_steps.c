@@ -1,10 +1,11 @@
 /*
- * One subschema: its keywords become checks. Which keywords it has is looked up once; then STEPS
- * are gone through, cheap checks first and `unevaluated…` last (it needs what the others have
- * seen).
+ * One subschema: its keywords become checks. Which keywords it has is looked up once; then the
+ * steps are gone through: those that look at the value alone first (the checker relies on it), and
+ * `unevaluated…` last (it needs what the others have seen).
  *
  * The metaschema has been checked before (schema_refs.c), but a custom one may allow anything, so
- * each step still looks at its operand's type. To add a keyword, start at STEPS.
+ * each step still looks at its operand's type. To add a keyword, start at
+ * VALUE_STEPS and STRUCTURE_STEPS.
  */
 #include "schemas/schema_compiler.h"
 
@@ -231,6 +232,14 @@ static void compile_strings(struct body *b)
     }
 }
 
+static void compile_counts(struct body *b)
+{
+    compile_limit(b, KEYWORD_MIN_ITEMS, CHECK_MIN_ITEMS, MASK_ARRAY);
+    compile_limit(b, KEYWORD_MAX_ITEMS, CHECK_MAX_ITEMS, MASK_ARRAY);
+    compile_limit(b, KEYWORD_MIN_PROPERTIES, CHECK_MIN_PROPERTIES, MASK_OBJECT);
+    compile_limit(b, KEYWORD_MAX_PROPERTIES, CHECK_MAX_PROPERTIES, MASK_OBJECT);
+}
+
 /* --- arrays ---------------------------------------------------------------------------------- */
 
 static struct subschema_list make_list(struct body *b, enum keyword keyword)
@@ -268,8 +277,6 @@ static void compile_contains(struct body *b)
 static void compile_arrays(struct body *b)
 {
     uint32_t unique = b->at[KEYWORD_UNIQUE_ITEMS];
-    compile_limit(b, KEYWORD_MIN_ITEMS, CHECK_MIN_ITEMS, MASK_ARRAY);
-    compile_limit(b, KEYWORD_MAX_ITEMS, CHECK_MAX_ITEMS, MASK_ARRAY);
     if (unique != JSON_NONE && json_kind_of(b->doc, unique) == JSON_TRUE)
         (void)add_check(b, CHECK_UNIQUE_ITEMS, MASK_ARRAY, KEYWORD_UNIQUE_ITEMS); /* no operand */
     if (b->at[KEYWORD_PREFIX_ITEMS] != JSON_NONE || b->at[KEYWORD_ITEMS] != JSON_NONE) {
@@ -467,8 +474,6 @@ static void compile_child(struct body *b, enum keyword keyword, enum check_op op
 
 static void compile_objects(struct body *b)
 {
-    compile_limit(b, KEYWORD_MIN_PROPERTIES, CHECK_MIN_PROPERTIES, MASK_OBJECT);
-    compile_limit(b, KEYWORD_MAX_PROPERTIES, CHECK_MAX_PROPERTIES, MASK_OBJECT);
     compile_members(b);
     compile_child(b, KEYWORD_PROPERTY_NAMES, CHECK_PROPERTY_NAMES, MASK_OBJECT);
 }
@@ -559,10 +564,20 @@ static void compile_combinations(struct body *b)
     compile_child(b, KEYWORD_UNEVALUATED_PROPERTIES, CHECK_UNEVALUATED_PROPERTIES, MASK_OBJECT);
 }
 
-static void (*const STEPS[])(struct body *) = {
-    compile_type,   compile_values,  compile_numbers,      compile_strings,
-    compile_arrays, compile_objects, compile_combinations,
-};
+/* Of the value alone; then of what is below it, and of other subschemas. */
+static void (*const VALUE_STEPS[])(struct body *) = {
+    compile_type, compile_values, compile_numbers, compile_strings, compile_counts, NULL};
+static void (*const STRUCTURE_STEPS[])(struct body *) = {compile_arrays, compile_objects,
+                                                         compile_combinations, NULL};
+
+/* How many checks they add. */
+static uint32_t take_steps(struct body *b, void (*const *steps)(struct body *))
+{
+    uint32_t before = b->c->program->check_count;
+    for (; *steps && b->c->status == STATUS_OK; steps++)
+        (*steps)(b);
+    return b->c->program->check_count - before;
+}
 
 void compiler_compile(struct compiler *c, uint32_t index)
 {
@@ -581,10 +596,11 @@ void compiler_compile(struct compiler *c, uint32_t index)
             b.at[keyword] = i + 1;
     }
     uint32_t first = program->check_count;
-    for (size_t i = 0; i < sizeof(STEPS) / sizeof(STEPS[0]) && c->status == STATUS_OK; i++)
-        STEPS[i](&b);
+    uint32_t value_checks = take_steps(&b, VALUE_STEPS);
+    uint32_t structure_checks = take_steps(&b, STRUCTURE_STEPS);
     struct subschema *done = &program->subschemas[index];
     done->first_check = first;
-    done->check_count = program->check_count - first;
+    done->value_check_count = value_checks;
+    done->check_count = value_checks + structure_checks;
     done->is_always_valid = !done->check_count && done->kinds == KINDS_ANY;
 }
