@@ -21,7 +21,7 @@ static bool is_digit(uint8_t c)
     return c >= '0' && c <= '9';
 }
 
-static unsigned take_digits(struct reader *r, unsigned count)
+static inline unsigned take_digits(struct reader *r, unsigned count)
 {
     unsigned value = 0;
     if ((size_t)(r->end - r->at) < count) {

@@ -21,7 +21,7 @@ static bool apply(struct schema_run *run, const struct frame *parent, uint32_t s
 
 /* --- applying subschemas --------------------------------------------------------------------- */
 
-static void mark(struct schema_run *run, uint32_t node)
+static inline void mark(struct schema_run *run, uint32_t node)
 {
     if (run->schema->has_unevaluated &&
         run_grow(run, &run->marks, run->mark_count, &run->mark_capacity, sizeof(*run->marks)))
@@ -71,25 +71,26 @@ static uint64_t count_characters(struct bytes text)
     return count;
 }
 
-/* A character takes one to four bytes, or up to twelve as escapes: mostly the bytes decide. */
-static bool has_length(struct schema_run *run, uint32_t node, const struct check *check)
+/* In characters; 0 when the budget does not suffice to count them. */
+static uint64_t length_of(struct schema_run *run, uint32_t node)
 {
     const struct json_node *string = &run->doc->nodes[node];
-    bool is_exact = (string->flags & (JSON_IS_ASCII | JSON_HAS_ESCAPES)) == JSON_IS_ASCII;
-    bool is_max = check->op == CHECK_MAX_LENGTH;
-    if (is_max && string->len <= check->limit)
-        return true;
-    if (!is_max && string->len < check->limit)
-        return false;
-    if (!is_max && string->len / 12 >= check->limit)
-        return true;
-    uint64_t length = string->len;
-    if (!is_exact) {
-        if (!run_spend(run, string->len / 64))
-            return false;
-        length = count_characters(resolved(run, node));
-    }
-    return is_max ? length <= check->limit : length >= check->limit;
+    if ((string->flags & (JSON_IS_ASCII | JSON_HAS_ESCAPES)) == JSON_IS_ASCII)
+        return string->len;
+    return run_spend(run, string->len / 64) ? count_characters(resolved(run, node)) : 0;
+}
+
+/* A character takes one to four bytes, or up to twelve as escapes: mostly the bytes decide. */
+static bool has_at_most(struct schema_run *run, uint32_t node, uint64_t limit)
+{
+    return run->doc->nodes[node].len <= limit ||
+           (length_of(run, node) <= limit && run->status == STATUS_OK);
+}
+
+static bool has_at_least(struct schema_run *run, uint32_t node, uint64_t limit)
+{
+    uint32_t bytes = run->doc->nodes[node].len;
+    return bytes >= limit && (bytes / 12 >= limit || length_of(run, node) >= limit);
 }
 
 /* A pattern may backtrack for milliseconds over a few bytes, so the clock is read every so often.
@@ -509,15 +510,29 @@ static inline bool has_type(const struct schema_run *run, const struct subschema
     return value->flags & JSON_IS_INTEGER || decimal_is_integer(json_raw(run->doc, node));
 }
 
-static inline bool check_value(struct schema_run *run, uint32_t node, const struct check *check)
+/* Keywords that ask more of a value than a look. */
+__attribute__((noinline)) static bool check_content(struct schema_run *run, uint32_t node,
+                                                    const struct check *check)
 {
-    const struct json_node *value = &run->doc->nodes[node];
     switch ((enum check_op)check->op) {
     case CHECK_VALUES:
-        return run_spend(run, value->len / 64) &&
+        return run_spend(run, run->doc->nodes[node].len / 64) &&
                value_set_has(check->values, run->doc, node, &run->scratch);
     case CHECK_MULTIPLE_OF:
         return decimal_is_multiple(json_raw(run->doc, node), check->number->text);
+    case CHECK_PATTERN:
+        return matches(run, check->regex, node);
+    case CHECK_FORMAT:
+        return has_format(run, check->format, node);
+    default:
+        return true;
+    }
+}
+
+static bool check_value(struct schema_run *run, uint32_t node, const struct check *check)
+{
+    const struct json_node *value = &run->doc->nodes[node];
+    switch ((enum check_op)check->op) {
     case CHECK_MAXIMUM:
         return decimal_compare_limit(json_raw(run->doc, node), check->number) <= 0;
     case CHECK_EXCLUSIVE_MAXIMUM:
@@ -527,12 +542,9 @@ static inline bool check_value(struct schema_run *run, uint32_t node, const stru
     case CHECK_EXCLUSIVE_MINIMUM:
         return decimal_compare_limit(json_raw(run->doc, node), check->number) > 0;
     case CHECK_MAX_LENGTH:
+        return has_at_most(run, node, check->limit);
     case CHECK_MIN_LENGTH:
-        return has_length(run, node, check);
-    case CHECK_PATTERN:
-        return matches(run, check->regex, node);
-    case CHECK_FORMAT:
-        return has_format(run, check->format, node);
+        return has_at_least(run, node, check->limit);
     case CHECK_MAX_ITEMS:
     case CHECK_MAX_PROPERTIES:
         return value->count <= check->limit;
@@ -540,7 +552,7 @@ static inline bool check_value(struct schema_run *run, uint32_t node, const stru
     case CHECK_MIN_PROPERTIES:
         return value->count >= check->limit;
     default:
-        return true;
+        return check_content(run, node, check);
     }
 }
 
