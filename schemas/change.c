@@ -30,71 +30,23 @@ static void gather(struct gathering *g, struct change_event event)
     g->count++;
 }
 
-static uint32_t top_member(const struct json_doc *doc, const char *name)
+static uint32_t top_member(const struct json_doc *doc, const struct json_name *name)
 {
-    return doc ? json_member(doc, json_root(doc), name) : JSON_NONE;
+    return doc ? json_member_named(doc, json_root(doc), name) : JSON_NONE;
 }
 
 /* --- when ------------------------------------------------------------------------------------- */
 
-/* A scalar's text as a document of one node, without the scanner: it is canonical, and so nothing
- * has to be found out but its kind. The node is the caller's memory, and nothing can fail. */
-static struct json_doc scalar_doc(struct bytes text, struct json_node *node)
+static bool has_value(const struct json_doc *doc, const struct event_when *rule)
 {
-    bool is_string = text.data[0] == '"';
+    uint32_t node = top_member(doc, &rule->member);
 
-    *node = (struct json_node){.kind = JSON_NUMBER, .len = (uint32_t)text.len, .next = 1};
-    if (is_string)
-        *node = (struct json_node){
-            .kind = JSON_STRING,
-            .flags = memchr(text.data, '\\', text.len) ? JSON_HAS_ESCAPES : 0,
-            .start = 1,
-            .len = (uint32_t)text.len - 2,
-            .next = 1,
-        };
-    else if (text.data[0] == 'n')
-        node->kind = JSON_NULL;
-    else if (text.data[0] == 't' || text.data[0] == 'f')
-        node->kind = text.data[0] == 't' ? JSON_TRUE : JSON_FALSE;
-    return (struct json_doc){
-        .text = (const char *)text.data, .text_bytes = text.len, .nodes = node, .node_count = 1};
-}
-
-static bool has_value(const struct json_doc *doc, const char *member, const struct json_doc *value)
-{
-    uint32_t node = top_member(doc, member);
-
-    return node != JSON_NONE && json_equal(doc, node, value, json_root(value));
-}
-
-static bool becomes(const struct gathering *g, const char *member, const struct json_doc *value)
-{
-    return has_value(g->current, member, value) && !has_value(g->previous, member, value);
-}
-
-/* The value is an object or array: nobody's status is. */
-static bool becomes_container(const struct gathering *g, const char *member, struct bytes text)
-{
-    CLEANUP(json_doc_fini) struct json_doc value = {0};
-    struct json_fault fault;
-
-    return json_scan(&value, text, &fault) == STATUS_OK && becomes(g, member, &value);
+    return node != JSON_NONE && json_equal(doc, node, &rule->becomes, json_root(&rule->becomes));
 }
 
 static void gather_when(struct gathering *g, const struct event_when *rule)
 {
-    struct bytes text = bytes_of_str(rule->becomes_text);
-    struct json_node node;
-    struct json_doc value;
-    bool is_new;
-
-    if (text.data[0] == '{' || text.data[0] == '[') {
-        is_new = becomes_container(g, rule->member, text);
-    } else {
-        value = scalar_doc(text, &node);
-        is_new = becomes(g, rule->member, &value);
-    }
-    if (is_new)
+    if (has_value(g->current, rule) && !has_value(g->previous, rule))
         gather(g, (struct change_event){.event = rule->event, .element = JSON_NONE});
 }
 
@@ -104,7 +56,7 @@ static void gather_when(struct gathering *g, const struct event_when *rule)
 struct elements {
     const struct json_doc *doc;
     uint32_t array; /* JSON_NONE: there is none */
-    const char *by;
+    const struct json_name *by;
     struct value_slot *slots; /* NULL: walked */
     struct value_set set;
     struct buf scratch;
@@ -112,7 +64,7 @@ struct elements {
 
 static struct elements elements_of(const struct json_doc *doc, const struct event_each *rule)
 {
-    struct elements e = {.doc = doc, .array = top_member(doc, rule->added), .by = rule->by};
+    struct elements e = {.doc = doc, .array = top_member(doc, &rule->added), .by = &rule->by};
 
     if (e.array != JSON_NONE && json_kind_of(doc, e.array) != JSON_ARRAY)
         e.array = JSON_NONE;
@@ -132,7 +84,7 @@ static uint32_t first_of(const struct elements *e)
 
 static uint32_t by_of(const struct elements *e, uint32_t element)
 {
-    return json_member(e->doc, element, e->by);
+    return json_member_named(e->doc, element, e->by);
 }
 
 /* `string_bytes`: the longest string that the table will be asked for. Its memory is taken now, so
@@ -209,7 +161,7 @@ static void gather_each(struct gathering *g, const struct event_each *rule)
         if (g->each_count++ == CHANGE_EVENTS_MAX)
             return;
         gather(g, (struct change_event){
-                      .event = rule->event, .each_member = rule->added, .element = element});
+                      .event = rule->event, .each_member = rule->added.text, .element = element});
     }
 }
 

@@ -31,13 +31,11 @@ struct bytes json_text(const struct json_doc *doc, uint32_t node)
     return raw;
 }
 
-uint32_t json_member_bytes(const struct json_doc *doc, uint32_t object, struct bytes name)
+static uint32_t find_member(const struct json_doc *doc, uint32_t object, struct bytes name,
+                            uint32_t hash)
 {
-    uint32_t hash;
-
     if (object == JSON_NONE || json_kind_of(doc, object) != JSON_OBJECT)
         return JSON_NONE;
-    hash = json_name_hash(name);
     for (uint32_t i = json_first(doc, object); i != JSON_NONE; i = json_after(doc, object, i)) {
         if (doc->nodes[i].count == hash && json_string_equals(doc, i, name))
             return i + 1;
@@ -45,9 +43,27 @@ uint32_t json_member_bytes(const struct json_doc *doc, uint32_t object, struct b
     return JSON_NONE;
 }
 
+uint32_t json_member_bytes(const struct json_doc *doc, uint32_t object, struct bytes name)
+{
+    return find_member(doc, object, name, json_name_hash(name));
+}
+
 uint32_t json_member(const struct json_doc *doc, uint32_t object, const char *name)
 {
     return json_member_bytes(doc, object, bytes_of_str(name));
+}
+
+struct json_name json_name_of(const char *text)
+{
+    struct bytes name = bytes_of_str(text);
+
+    return (struct json_name){text, name.len, json_name_hash(name)};
+}
+
+uint32_t json_member_named(const struct json_doc *doc, uint32_t object,
+                           const struct json_name *name)
+{
+    return find_member(doc, object, bytes_of(name->text, name->len), name->hash);
 }
 
 static bool arrays_equal(const struct json_doc *a, uint32_t array_a, const struct json_doc *b,

@@ -79,7 +79,7 @@ MUST_CHECK enum status json_scan(struct json_doc *doc, struct bytes text,
 void json_doc_fini(struct json_doc *doc);
 
 /* Seed of the member name hash, once at start, from random bytes. Documents scanned before are
- * void. Programs' hash tables over names (schemas) are built after it. */
+ * void. Programs' hash tables over names (schemas) and each struct json_name are made after it. */
 void json_seed(uint64_t seed);
 /* The hash that name nodes carry, of an already resolved name. */
 uint32_t json_name_hash(struct bytes name);
@@ -104,6 +104,16 @@ struct bytes json_text(const struct json_doc *doc, uint32_t node);
 /* Index of the value of the member, JSON_NONE if absent or `object` is JSON_NONE or no object. */
 uint32_t json_member(const struct json_doc *doc, uint32_t object, const char *name);
 uint32_t json_member_bytes(const struct json_doc *doc, uint32_t object, struct bytes name);
+
+/* A name made ready to be looked up in many documents. */
+struct json_name {
+    const char *text; /* borrowed */
+    size_t len;
+    uint32_t hash;
+};
+struct json_name json_name_of(const char *text);
+uint32_t json_member_named(const struct json_doc *doc, uint32_t object,
+                           const struct json_name *name);
 
 /* Iterate: for (i = json_first(doc, c); i != JSON_NONE; i = json_after(doc, c, i))
  * In an object i is the name's node and i + 1 its value. */

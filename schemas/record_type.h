@@ -20,13 +20,13 @@
 #define RECORD_KEY_BYTES_MAX 255
 
 struct event_when {
-    char *member;
-    char *becomes_text; /* the value as canonical JSON text */
+    struct json_name member;
+    struct json_doc becomes; /* the value */
     char *event;
 };
 struct event_each {
-    char *added; /* the array member */
-    char *by;    /* the member that tells elements apart */
+    struct json_name added; /* the array member */
+    struct json_name by;    /* the member that tells elements apart */
     char *event;
 };
 struct order_rule {

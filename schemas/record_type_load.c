@@ -11,7 +11,6 @@
 #include "base/cleanup.h"
 #include "base/must.h"
 #include "schemas/embedded.h"
-#include "schemas/json_write.h"
 #include "schemas/record_type_private.h"
 
 #include <dirent.h>
@@ -211,6 +210,30 @@ static char *text_member(struct reader *r, uint32_t object, const char *name)
     return text_of(r, json_member(r->doc, object, name));
 }
 
+static struct json_name name_member(struct reader *r, uint32_t object, const char *name)
+{
+    return json_name_of(text_member(r, object, name));
+}
+
+/* A copy of the value as a document of its own, which the arena owns. */
+static struct json_doc value_member(struct reader *r, uint32_t object, const char *name)
+{
+    CLEANUP(json_doc_fini) struct json_doc doc = {0};
+    struct json_fault fault;
+    struct bytes text = arena_copy(r->arena, json_text(r->doc, json_member(r->doc, object, name)));
+    if (!text.data || json_scan(&doc, text, &fault) != STATUS_OK) { /* it was scanned before */
+        r->is_out_of_memory = true;
+        return (struct json_doc){0};
+    }
+    struct json_node *nodes = take(r, doc.node_count * sizeof(*nodes));
+    if (nodes)
+        memcpy(nodes, doc.nodes, doc.node_count * sizeof(*nodes));
+    return (struct json_doc){.text = doc.text,
+                             .text_bytes = doc.text_bytes,
+                             .nodes = nodes,
+                             .node_count = doc.node_count};
+}
+
 /* First element and number of an array member; 0 where it is absent. */
 static size_t list_member(struct reader *r, uint32_t object, const char *name, uint32_t *ret_array)
 {
@@ -236,14 +259,9 @@ static void read_when(struct reader *r, uint32_t events, struct record_type *typ
     type->when = take(r, count * sizeof(*type->when));
     if (!type->when || !count)
         return;
-    for (uint32_t i = json_first(r->doc, array); i != JSON_NONE; i = json_after(r->doc, array, i)) {
-        struct buf value = {0};
-        json_write(r->doc, json_member(r->doc, i, "becomes"), &value);
+    for (uint32_t i = json_first(r->doc, array); i != JSON_NONE; i = json_after(r->doc, array, i))
         type->when[type->when_count++] = (struct event_when){
-            text_member(r, i, "member"), copy(r, buf_bytes(&value)), text_member(r, i, "event")};
-        r->is_out_of_memory |= value.status != STATUS_OK;
-        buf_fini(&value);
-    }
+            name_member(r, i, "member"), value_member(r, i, "becomes"), text_member(r, i, "event")};
 }
 
 static void read_each(struct reader *r, uint32_t events, struct record_type *type)
@@ -255,7 +273,7 @@ static void read_each(struct reader *r, uint32_t events, struct record_type *typ
         return;
     for (uint32_t i = json_first(r->doc, array); i != JSON_NONE; i = json_after(r->doc, array, i))
         type->each[type->each_count++] = (struct event_each){
-            text_member(r, i, "added"), text_member(r, i, "by"), text_member(r, i, "event")};
+            name_member(r, i, "added"), name_member(r, i, "by"), text_member(r, i, "event")};
 }
 
 static void read_order(struct reader *r, uint32_t annotation, struct record_type *type)

@@ -19,25 +19,34 @@ static void scan(struct json_doc *doc, const char *text)
 
 static struct record_type workorder(void)
 {
-    static struct event_when when[] = {
-        {TEXT("status"), TEXT("\"in_progress\""), TEXT("workorder.started")},
-        {TEXT("status"), TEXT("\"completed\""), TEXT("workorder.completed")},
-        {TEXT("score"), TEXT("1.5"), TEXT("workorder.rated")},
-        {TEXT("flag"), TEXT("true"), TEXT("workorder.flagged")},
-        {TEXT("flag"), TEXT("false"), TEXT("workorder.unflagged")},
-        {TEXT("flag"), TEXT("null"), TEXT("workorder.forgotten")},
-        {TEXT("note"), TEXT("\"\\n\""), TEXT("workorder.blank")},
-        {TEXT("place"), TEXT("{\"x\":[1]}"), TEXT("workorder.placed")},
+    static const struct {
+        const char *member, *becomes, *event;
+    } RULES[] = {
+        {"status", "\"in_progress\"", "workorder.started"},
+        {"status", "\"completed\"", "workorder.completed"},
+        {"score", "1.5", "workorder.rated"},
+        {"flag", "true", "workorder.flagged"},
+        {"flag", "false", "workorder.unflagged"},
+        {"flag", "null", "workorder.forgotten"},
+        {"note", "\"\\n\"", "workorder.blank"},
+        {"place", "{\"x\":[1]}", "workorder.placed"},
     };
-    static struct event_each each[] = {
-        {TEXT("assignments"), TEXT("employeeId"), TEXT("employee.assigned")}};
+    static struct event_when when[sizeof RULES / sizeof RULES[0]];
+    static struct event_each each;
 
+    for (size_t i = 0; i < sizeof RULES / sizeof RULES[0]; i++) {
+        when[i].member = json_name_of(RULES[i].member);
+        when[i].event = TEXT(RULES[i].event);
+        scan(&when[i].becomes, RULES[i].becomes);
+    }
+    each = (struct event_each){json_name_of("assignments"), json_name_of("employeeId"),
+                               TEXT("employee.assigned")};
     return (struct record_type){.event_created = TEXT("workorder.created"),
                                 .event_updated = TEXT("workorder.updated"),
                                 .event_deleted = TEXT("workorder.deleted"),
                                 .when = when,
                                 .when_count = sizeof when / sizeof when[0],
-                                .each = each,
+                                .each = &each,
                                 .each_count = 1};
 }
 

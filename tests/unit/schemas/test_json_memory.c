@@ -143,7 +143,7 @@ static void render_once(bool is_untouched)
 
 static void change_once(bool is_untouched)
 {
-    struct event_each each = {(char[]){"a"}, (char[]){"b"}, (char[]){"e.each"}};
+    struct event_each each = {json_name_of("a"), json_name_of("b"), (char[]){"e.each"}};
     struct record_type type = {.each = &each, .each_count = 1};
     struct json_doc now = {0}, before = {0};
     struct change_event events[2 * MEMBERS];
