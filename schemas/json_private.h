@@ -20,9 +20,17 @@ const uint8_t *json_pass_utf8(const uint8_t *at, const uint8_t *end, struct stri
  */
 size_t json_resolve_escape(const uint8_t *at, uint8_t ret_utf8[4], size_t *ret_utf8_bytes);
 
+/* json_strings_equal's other half: `b` has escapes. */
+bool json_equals_escaped(const struct json_doc *a, uint32_t node_a, const struct json_doc *b,
+                         uint32_t node_b);
 /* Equal after resolving escapes. No allocation. */
-bool json_strings_equal(const struct json_doc *a, uint32_t node_a, const struct json_doc *b,
-                        uint32_t node_b);
+static inline bool json_strings_equal(const struct json_doc *a, uint32_t node_a,
+                                      const struct json_doc *b, uint32_t node_b)
+{
+    return b->nodes[node_b].flags & JSON_HAS_ESCAPES
+               ? json_equals_escaped(a, node_a, b, node_b)
+               : json_string_equals(a, node_a, json_raw(b, node_b));
+}
 
 /* The length of the longest prefix of at most `max` bytes that ends between characters. */
 size_t json_cut_utf8(struct bytes text, size_t max);

@@ -219,15 +219,11 @@ static bool has_escapes(const struct json_doc *doc, uint32_t node)
     return doc->nodes[node].flags & JSON_HAS_ESCAPES;
 }
 
-bool json_strings_equal(const struct json_doc *a, uint32_t node_a, const struct json_doc *b,
-                        uint32_t node_b)
+bool json_equals_escaped(const struct json_doc *a, uint32_t node_a, const struct json_doc *b,
+                         uint32_t node_b)
 {
-    struct pieces x, y;
+    struct pieces x = pieces_of(a, node_a), y = pieces_of(b, node_b);
 
-    if (!has_escapes(b, node_b))
-        return json_string_equals(a, node_a, json_raw(b, node_b));
-    x = pieces_of(a, node_a);
-    y = pieces_of(b, node_b);
     for (;;) {
         bool has_x = next_piece(&x), has_y = next_piece(&y);
         size_t common = x.piece.len < y.piece.len ? x.piece.len : y.piece.len;
@@ -243,11 +239,10 @@ bool json_strings_equal(const struct json_doc *a, uint32_t node_a, const struct 
 
 bool json_escaped_equals(const struct json_doc *doc, uint32_t node, struct bytes text)
 {
-    struct pieces p;
+    struct pieces p = pieces_of(doc, node);
 
     if (doc->nodes[node].len <= text.len)
         return false; /* resolving shortens */
-    p = pieces_of(doc, node);
     for (; next_piece(&p); take(&p, p.piece.len)) {
         if (p.piece.len > text.len || memcmp(p.piece.data, text.data, p.piece.len) != 0)
             return false;
