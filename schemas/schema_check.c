@@ -80,7 +80,8 @@ static uint64_t length_of(struct schema_run *run, uint32_t node)
     return run_spend(run, string->len / 64) ? count_characters(resolved(run, node)) : 0;
 }
 
-/* A character takes one to four bytes, or up to twelve as escapes: mostly the bytes decide. */
+/* So many characters. One takes one to four bytes, or up to twelve as escapes: mostly the bytes
+ * decide. */
 static bool has_at_most(struct schema_run *run, uint32_t node, uint64_t limit)
 {
     return run->doc->nodes[node].len <= limit ||
@@ -510,7 +511,7 @@ static inline bool has_type(const struct schema_run *run, const struct subschema
     return value->flags & JSON_IS_INTEGER || decimal_is_integer(json_raw(run->doc, node));
 }
 
-/* Keywords that ask more of a value than a look. */
+/* Keywords that ask more of a value than a look; apart, so that a look does not pay for it. */
 __attribute__((noinline)) static bool check_content(struct schema_run *run, uint32_t node,
                                                     const struct check *check)
 {
@@ -529,6 +530,7 @@ __attribute__((noinline)) static bool check_content(struct schema_run *run, uint
     }
 }
 
+/* Keywords that compare a value or its size with a number; the others are check_content()'s. */
 static bool check_value(struct schema_run *run, uint32_t node, const struct check *check)
 {
     const struct json_node *value = &run->doc->nodes[node];
@@ -556,7 +558,7 @@ static bool check_value(struct schema_run *run, uint32_t node, const struct chec
     }
 }
 
-/* Out at the first breach. */
+/* Its type, and the keywords that look at nothing else. Out at the first breach. */
 static bool is_valid_value(struct schema_run *run, const struct subschema *schema, uint32_t node)
 {
     const struct check *check = &run->schema->checks[schema->first_check];
@@ -577,7 +579,7 @@ static bool is_noise(const struct check *check)
     return check->op == CHECK_VALUES;
 }
 
-/* To the end, with a finding for each breach. */
+/* The same to the end, with a finding for each breach. */
 static bool report_value(struct schema_run *run, const struct frame *frame)
 {
     const struct check *check = &run->schema->checks[frame->schema->first_check];
