@@ -1,3 +1,7 @@
+/*
+ * thread: a signal is delivered to any thread that does not block it; the new one inherits the mask
+ * that is set around its making.
+ */
 #include "base/thread.h"
 
 #include "base/must.h"

@@ -387,6 +387,41 @@ def test_a_path_of_http2_that_is_none_is_400(echo, path):
         assert wire.stream(3).body == b"hello"
 
 
+@pytest.mark.parametrize("name,value", [("x-a", b"a\0b"), ("x-a", b"a\rb"), ("x-a", b"a\nx-api-key: k"),
+                                        ("x-a", b"a\x01b"), ("x-a", b"a\x7fb"), ("x a", b"b"),
+                                        ("x:a", b"b"), ("x\0a", b"b"), ("x\na", b"b")])
+def test_a_field_of_http2_with_a_character_that_none_may_have_is_400(echo, name, value):
+    """RFC 9113 section 8.2.1: or it could become two fields behind a proxy that speaks HTTP/1."""
+    with Wire(echo.tls, h2=True) as wire:
+        wire.send(request(1, "/hello", "GET", (name, value)))
+        answer = wire.stream(1)
+        assert (answer.status, answer.headers["content-type"]) == (400, "application/problem+json")
+        wire.send(request(3, "/hello", "GET", ("x-a", b" \xc3\xa4 ")))
+        assert wire.stream(3).body == b"hello"
+
+
+@pytest.mark.parametrize("name,value", [("X-A", "b"), ("connection", "close"), ("te", "gzip"),
+                                        ("transfer-encoding", "chunked"), ("upgrade", "h2c"),
+                                        (":path", "/other"), (":method", "POST"), (":unknown", "x"),
+                                        ("content-length", "five")])
+def test_a_field_that_http2_forbids_ends_the_connection(echo, name, value):
+    """RFC 9113 sections 8.2, 8.2.2 and 8.3."""
+    with Wire(echo.tls, h2=True) as wire:
+        wire.send(request(1, "/hello", "GET", (name, value)))
+        assert wire.is_closed()
+        assert [code for _, code in wire.goaways] == [PROTOCOL_ERROR]
+
+
+@pytest.mark.parametrize("length", ["0", "4", "6"])
+def test_a_body_of_another_length_than_it_says_is_no_request(echo, length):
+    """A body that was cut is not taken for a shorter one."""
+    with Wire(echo.tls, h2=True) as wire:
+        wire.send(request(1, "/body", "POST", ("content-length", length), body=b"hello"))
+        assert wire.stream(1).reset == PROTOCOL_ERROR
+        wire.send(request(3))
+        assert wire.stream(3).body == b"hello"
+
+
 # --- what h2spec asks for beyond the above ---
 
 FRAME_SIZE_ERROR = 6
