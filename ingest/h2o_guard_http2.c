@@ -22,6 +22,7 @@
 #define CONTINUATIONS_MAX 64
 #define HEAD_BLOCK_BYTES_MAX 65536
 #define HEAD_BLOCK_FIELDS_MAX 256
+#define OUTPUT_BYTES ((size_t)24 * 1024)
 #define THROWN_BYTES_FREE (UINT64_C(64) << 20)
 #define THROWN_BYTES_PER_STREAM (UINT64_C(16) << 20) /* the window h2o gives each */
 
@@ -405,6 +406,19 @@ static int on_frame(struct connection *connection, h2o_http2_conn_t *conn, h2o_h
     }
 }
 
+/* h2o begins each write with a buffer of 80 KB: a thousand clients that wait for a small answer had
+ * one each. The size stands in a prototype of each thread's, to which every buffer leads: an empty
+ * one is a part of it. What has to be larger still grows. */
+static void output_limit(const h2o_http2_conn_t *conn)
+{
+    h2o_buffer_t *buffer = conn->_write.buf;
+    h2o_buffer_prototype_t *prototype =
+        buffer->_prototype != NULL
+            ? buffer->_prototype
+            : H2O_STRUCT_FROM_MEMBER(h2o_buffer_prototype_t, _initial_buf, buffer);
+    prototype->_initial_buf.capacity = OUTPUT_BYTES;
+}
+
 ssize_t h2o_http2_decode_frame(h2o_http2_frame_t *frame, const uint8_t *src, size_t len,
                                const h2o_http2_settings_t *host_settings, const char **err_desc)
 {
@@ -414,7 +428,9 @@ ssize_t h2o_http2_decode_frame(h2o_http2_frame_t *frame, const uint8_t *src, siz
     struct connection *connection = guard_current;
     if (connection == NULL || connection->streams == NULL)
         return H2O_HTTP2_ERROR_INTERNAL; /* read by a way that is not guarded */
-    int error = on_frame(connection, (h2o_http2_conn_t *)h2o_connection_of(connection), frame);
+    h2o_http2_conn_t *conn = (h2o_http2_conn_t *)h2o_connection_of(connection);
+    output_limit(conn);
+    int error = on_frame(connection, conn, frame);
     return error != 0 ? error : ret;
 }
 
