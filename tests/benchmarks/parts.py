@@ -15,6 +15,7 @@ CASES = [Case("h1 clear", clients, 1) for clients in (1, 16, 64, 256, 1024)]
 CASES += [Case("h2 clear", *shape) for shape in H2]
 CASES += [Case("h2 TLS", *shape) for shape in H2]
 LONE, BUSY, MANY = Case("h2 TLS", 1, 1), Case("h2 TLS", 4, 64), Case("h2 TLS", 1000, 1)
+HALF = Case("h2 TLS", 4, 32)
 QUICK_CASES = [LONE, BUSY]
 FILL_FOR_QUERIES = 100000
 
@@ -58,7 +59,7 @@ class Bench:
         self.running, self.options = running, options
         self.postern = running.start(Postern)
         self.tls_folder = self.postern.data / "tls"
-        self.found = {}
+        self.found, self.p99 = {}, {}
 
     def baselines(self):
         """Those that take part in the acceptance table, in the order of each round."""
@@ -118,15 +119,19 @@ class Bench:
         print(f"drawn: {self.options.plot}")
 
     def half(self, floor):
-        """Both at half of what Postern takes: what is of the machine, the floor has too."""
-        rate = self.found[BUSY]["postern"]["rate"] / 2
-        results = {floor: [], self.postern: []}
-        for _ in range(self.options.rounds):
-            for server, found in results.items():
-                found.append(server.run(BUSY, self.options.seconds, "--rate", f"{rate:.0f}"))
-        self.found["half"] = {server.name: median(found) for server, found in results.items()}
-        for name, result in self.found["half"].items():
-            show("  … at half that load", name, result)
+        """Both with half the streams, and paced at half the rate that Postern takes: what is of the
+        machine, the floor has too."""
+        rate = f"{self.found[BUSY]['postern']['rate'] / 2:.0f}"
+        for title, case, more in (("  … half the streams", HALF, []),
+                                  ("  … paced at half the rate", BUSY, ["--rate", rate])):
+            results = {floor: [], self.postern: []}
+            for _ in range(self.options.rounds):
+                for server, found in results.items():
+                    found.append(server.run(case, self.options.seconds, *more))
+            results = {server.name: median(found) for server, found in results.items()}
+            self.p99[title.strip()] = results["postern"]["p99"]
+            for name, result in results.items():
+                show(title, name, result)
 
     def many(self, floor):
         """Memory: every client has a connection of its own."""
@@ -241,9 +246,8 @@ class Bench:
                 ratio = busy["postern"]["rate"] / busy[name]["rate"]
                 rows.append((f"256 streams, TLS: at least {least} times {name}", f"{ratio:.2f}",
                              ratio >= least))
-        if "half" in self.found:
-            p99 = self.found["half"]["postern"]["p99"]
-            rows.append(("… at half that load: p99 below 5 ms", f"{p99:.2f} ms", p99 < 5))
+        for title, p99 in self.p99.items():
+            rows.append((f"{title}: p99 below 5 ms", f"{p99:.2f} ms", p99 < 5))
         if lone:
             more_us = 1000 * (lone["postern"]["p50"] - lone["floor"]["p50"])
             rows.append(("lone client's median at most 150 us over the floor's", f"{more_us:.0f} us",
