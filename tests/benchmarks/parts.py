@@ -85,11 +85,7 @@ class Bench:
         baselines = self.baselines()
         for case in self.cases():
             who = [server for server in baselines if server.takes(case)]
-            results = {server: [] for server in [*who, self.postern]}
-            for _ in range(self.options.rounds):
-                for server, found in results.items():
-                    found.append(server.run(case, self.options.seconds))
-            results = {server.name: median(found) for server, found in results.items()}
+            results = self.in_turn([*who, self.postern], case)
             self.found[case] = results
             for name, result in results.items():
                 show(title_of(case), name, result, results["floor"]["rate"])
@@ -102,6 +98,16 @@ class Bench:
             self.plot()
         for server in reversed(baselines):
             server.stop()
+
+    def in_turn(self, servers, case, *more):
+        """The medians, by name. Each round begins with another server, so that what one leaves the disk
+        to do falls on each of the others."""
+        results = {server: [] for server in servers}
+        for turn in range(self.options.rounds):
+            at = turn % len(servers)
+            for server in servers[at:] + servers[:at]:
+                results[server].append(server.run(case, self.options.seconds, *more))
+        return {server.name: median(found) for server, found in results.items()}
 
     def cases(self):
         if self.options.plot:
@@ -124,22 +130,17 @@ class Bench:
         rate = f"{self.found[BUSY]['postern']['rate'] / 2:.0f}"
         for title, case, more in (("  … half the streams", HALF, []),
                                   ("  … paced at half the rate", BUSY, ["--rate", rate])):
-            results = {floor: [], self.postern: []}
-            for _ in range(self.options.rounds):
-                for server, found in results.items():
-                    found.append(server.run(case, self.options.seconds, *more))
-            results = {server.name: median(found) for server, found in results.items()}
+            results = self.in_turn([floor, self.postern], case, *more)
             self.p99[title.strip()] = results["postern"]["p99"]
             for name, result in results.items():
                 show(title, name, result)
 
     def many(self, floor):
         """Memory: every client has a connection of its own."""
-        for server in (floor, self.postern):
-            result = median([server.run(MANY, self.options.seconds)
-                             for _ in range(self.options.rounds)])
-            show(title_of(MANY), server.name, result)
-        self.found["memory"] = result["memory_mib"]
+        results = self.in_turn([floor, self.postern], MANY)
+        for name, result in results.items():
+            show(title_of(MANY), name, result)
+        self.found["memory"] = results["postern"]["memory_mib"]
 
     def records(self):
         return self.postern.tool("status")["records"]
