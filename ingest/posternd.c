@@ -331,9 +331,7 @@ static enum status start(struct server *server, struct err *err)
         struct deliver_options options = deliver_options_of(server);
         s = deliver_start(&options, &server->app->deliver, err);
     }
-    if (s == STATUS_OK)
-        s = start_http(server, err);
-    return s == STATUS_OK ? announce(server, err) : s;
+    return s == STATUS_OK ? start_http(server, err) : s;
 }
 
 static void stop(struct server *server)
@@ -482,26 +480,40 @@ static void say_ready(const struct server *server)
     fflush(stdout);
 }
 
-static void serve(struct server *server)
+static void watch_signals(struct server *server)
 {
-    uv_loop_t *loop = &server->loop;
     uv_signal_t *const signals[] = {&server->sigterm, &server->sigint, &server->sighup};
     static const int NUMBERS[] = {SIGTERM, SIGINT, SIGHUP};
     for (size_t i = 0; i < 3; i++) {
-        uv_signal_init(loop, signals[i]);
+        uv_signal_init(&server->loop, signals[i]);
         signals[i]->data = server;
         uv_signal_start(signals[i], NUMBERS[i] == SIGHUP ? on_reload_signal : on_stop_signal,
                         NUMBERS[i]);
     }
-    uv_timer_init(loop, &server->timer);
+}
+
+/* Says where it serves, and does, until it is told to stop. Signals are watched first: who has read
+ * the run file may send one. */
+static enum status serve(struct server *server, struct err *err)
+{
+    watch_signals(server);
+    uv_timer_init(&server->loop, &server->timer);
     server->timer.data = server;
-    uv_timer_start(&server->timer, on_timer, TICK_MS, TICK_MS);
-    say_ready(server);
-    uv_run(loop, UV_RUN_DEFAULT);
-    for (size_t i = 0; i < 3; i++)
-        uv_close((uv_handle_t *)signals[i], NULL);
+    enum status s = announce(server, err);
+    if (s == STATUS_OK) {
+        if (!server->is_announced)
+            log_error("the disk is full: no run file yet", LOG_STR("error", err->text));
+        log_info("serving", LOG_STR("version", POSTERN_VERSION));
+        uv_timer_start(&server->timer, on_timer, TICK_MS, TICK_MS);
+        say_ready(server);
+        uv_run(&server->loop, UV_RUN_DEFAULT);
+    }
+    uv_close((uv_handle_t *)&server->sigterm, NULL);
+    uv_close((uv_handle_t *)&server->sigint, NULL);
+    uv_close((uv_handle_t *)&server->sighup, NULL);
     uv_close((uv_handle_t *)&server->timer, NULL);
-    uv_run(loop, UV_RUN_DEFAULT); /* lets the handles close, and a report be counted to its end */
+    uv_run(&server->loop, UV_RUN_DEFAULT); /* they close, and a report is counted to its end */
+    return s;
 }
 
 static int exit_code_of(enum status s)
@@ -521,14 +533,10 @@ static int run(struct server *server)
         return EXIT_FAILED;
     }
     enum status s = start(server, &err);
-    if (s == STATUS_OK) {
-        if (!server->is_announced)
-            log_error("the disk is full: no run file yet", LOG_STR("error", err.text));
-        log_info("serving", LOG_STR("version", POSTERN_VERSION));
-        serve(server);
-    } else {
+    if (s == STATUS_OK)
+        s = serve(server, &err);
+    if (s != STATUS_OK)
         fprintf(stderr, "posternd: %s\n", err.text[0] ? err.text : status_text(s));
-    }
     stop(server);
     uv_loop_close(&server->loop);
     if (s == STATUS_OK)
