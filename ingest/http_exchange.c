@@ -187,13 +187,13 @@ static void add_fields(h2o_req_t *req, const struct http_field *fields, size_t c
     }
     bool are_sendable = is_sendable(text, text_bytes);
     h2o_vector_reserve(&req->pool, headers, headers->size + count);
-    for (size_t i = 0; i < count; text += fields[i++].value.len) {
-        size_t len = fields[i].value.len;
-        if (!are_sendable && !is_sendable(text, len))
+    for (size_t i = 0; i < count; i++) {
+        h2o_iovec_t value = h2o_iovec_init(text, fields[i].value.len);
+        text += value.len;
+        if (!are_sendable && !is_sendable(value.base, value.len))
             continue;
         names[i] = h2o_iovec_init(fields[i].name, strlen(fields[i].name));
-        headers->entries[headers->size++] =
-            (h2o_header_t){.name = &names[i], .value = h2o_iovec_init(text, len)};
+        headers->entries[headers->size++] = (h2o_header_t){.name = &names[i], .value = value};
     }
 }
 

@@ -268,7 +268,7 @@ static void reader_reset(struct txn *txn)
     txn->is_doubtful = false;
 }
 
-static enum status lmdb_commit(struct txn *txn)
+static enum status write_commit(struct txn *txn)
 {
     enum status s = txn->status;
     MDB_txn *lmdb;
@@ -313,7 +313,7 @@ enum status txn_commit(struct txn *txn)
         s = txn_status(txn);
         reader_reset(txn);
     } else {
-        s = lmdb_commit(txn);
+        s = write_commit(txn);
         if (txn->parent != NULL) {
             child_end(txn, s == STATUS_OK);
             if (status_is_fault(s))

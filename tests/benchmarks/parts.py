@@ -62,7 +62,7 @@ class Bench:
         self.found, self.p99 = {}, {}
 
     def baselines(self):
-        """Those that take part in the acceptance table, in the order of each round."""
+        """Those that take part in the acceptance table, in the order in which they are shown."""
         servers = [self.running.start(Floor, self.tls_folder)]
         if "node" in self.options.only and has_node("a Node service"):
             packages = self.running.folder / "packages"

@@ -150,9 +150,11 @@ class Process:
                 peak[0] = max(peak[0], self.memory_mib())
         thread = threading.Thread(target=watch)
         thread.start()
-        yield peak
-        is_over.set()
-        thread.join()
+        try:
+            yield peak
+        finally:
+            is_over.set()
+            thread.join()
 
     def stop(self):
         if self.process.poll() is not None:
