@@ -240,18 +240,28 @@ static void receive(struct connection *connection)
     }
 }
 
-/* Sends what is due, for as long as there is a stream for it. */
+/* Sends what is due, for as long as there is a stream for it: what goes over one connection, at once. */
 static void send_due(void)
 {
     int64_t now = now_us();
+    struct connection *touched = NULL;
     while (idle && due_us() <= now && now < stop_at_us && sent_requests < options.count) {
         struct stream *stream = idle;
+        struct connection *connection = stream->connection;
         idle = stream->next_idle;
-        if (!stream->connection->is_closed) {
-            submit(stream, due_us());
-            due_requests++;
-            flush(stream->connection);
+        if (connection->is_closed)
+            continue;
+        submit(stream, due_us());
+        due_requests++;
+        if (!connection->is_touched) {
+            connection->is_touched = true;
+            connection->next_touched = touched;
+            touched = connection;
         }
+    }
+    for (; touched; touched = touched->next_touched) {
+        touched->is_touched = false;
+        flush(touched);
     }
 }
 

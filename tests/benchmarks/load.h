@@ -40,6 +40,8 @@ struct connection {
     uint8_t *out; /* what the socket did not take yet */
     size_t out_len, out_at, out_capacity;
     bool is_closed;
+    bool is_touched; /* has requests that were submitted just now */
+    struct connection *next_touched;
 };
 
 struct protocol {

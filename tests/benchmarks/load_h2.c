@@ -90,7 +90,11 @@ static void start(struct connection *connection)
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
-    nghttp2_session_client_new(&session, callbacks, connection);
+    nghttp2_option *option;
+    nghttp2_option_new(&option);
+    nghttp2_option_set_no_http_messaging(option, 1); /* what is measured are the servers */
+    nghttp2_session_client_new2(&session, callbacks, connection, option);
+    nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);
     nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 20},
                                          {NGHTTP2_SETTINGS_ENABLE_PUSH, 0}};
