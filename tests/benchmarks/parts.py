@@ -27,6 +27,14 @@ def median(results):
     return {name: statistics.median(result[name] for result in results) for name in results[0]}
 
 
+def order_of_round(servers, turn):
+    """0, 1, n-1, 2, n-2, …, all moved on by the round's number (Williams 1949): with an even number of them
+    each comes right behind each other one once in n rounds."""
+    count = len(servers)
+    first_row = [(at + 1) // 2 if at % 2 else (count - at // 2) % count for at in range(count)]
+    return [servers[(at + turn) % count] for at in first_row]
+
+
 def show(title, who, result, floor_rate=None):
     ratio = f"{result['rate'] / floor_rate:.2f}" if floor_rate else ""
     print(f"{title:<26} {who:<9} {result['rate']:>8,.0f} {ratio:>7} {result['p50']:>8.2f} "
@@ -100,13 +108,13 @@ class Bench:
             server.stop()
 
     def in_turn(self, servers, case, *more):
-        """The medians, by name. Each round begins with another server, so that what one leaves the disk
-        to do falls on each of the others."""
+        """The medians, by name. Within as many rounds as there are servers each follows each of the others
+        (about) as often, and what one has left the disk to do is done before the next begins."""
         results = {server: [] for server in servers}
         for turn in range(self.options.rounds):
-            at = turn % len(servers)
-            for server in servers[at:] + servers[:at]:
+            for server in order_of_round(servers, turn):
                 results[server].append(server.run(case, self.options.seconds, *more))
+                server.settle()
         return {server.name: median(found) for server, found in results.items()}
 
     def cases(self):

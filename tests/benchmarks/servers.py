@@ -156,6 +156,10 @@ class Process:
             is_over.set()
             thread.join()
 
+    def settle(self):
+        """What its last run has left to do is done: nobody else is to pay for it."""
+        os.sync()
+
     def stop(self):
         if self.process.poll() is not None:
             return
@@ -248,7 +252,8 @@ class Node(Process):
 
 
 class Postgres(Process):
-    """Debian's PostgreSQL with its own settings, on a Unix socket; pgbench is its generator."""
+    """Debian's PostgreSQL on a Unix socket, with its own settings, but that it does not vacuum in the others'
+    time; pgbench is its generator."""
     name = "postgres"
     stop_signal = signal.SIGINT  # its "fast" shutdown
 
@@ -265,7 +270,7 @@ class Postgres(Process):
                        stdout=subprocess.DEVNULL, **self.as_user)
         super().__init__(folder, [self.programs / "postgres", "-D", data, "-k", folder,
                                   "-c", "listen_addresses=", "-c", "max_connections=300",
-                                  "-c", "shared_buffers=256MB"],
+                                  "-c", "shared_buffers=256MB", "-c", "autovacuum=off"],
                          stdout=subprocess.DEVNULL, cwd=folder, **self.as_user)
         self.client = ["-h", folder, "-U", self.user]
         deadline = time.monotonic() + 30
@@ -274,12 +279,19 @@ class Postgres(Process):
             if time.monotonic() > deadline:
                 sys.exit(f"PostgreSQL: {(folder / 'errors').read_text()[-2000:]}")
             time.sleep(0.1)
-        subprocess.run([self.programs / "psql", *self.client, "-q", "-v", "ON_ERROR_STOP=1", "-f",
-                        HERE / "postgres_tables.sql", "postgres"], check=True)
+        self.sql("-f", HERE / "postgres_tables.sql")
         self.script = folder / "record.sql"
         # In base64, because pgbench takes a colon for the beginning of a variable.
         body = base64.b64encode(BODY.read_bytes().strip()).decode()
         self.script.write_text((HERE / "postgres_record.sql").read_text().replace("@BODY@", body))
+
+    def sql(self, *words):
+        subprocess.run([self.programs / "psql", *self.client, "-q", "-v", "ON_ERROR_STOP=1", *words,
+                        "postgres"], check=True)
+
+    def settle(self):
+        self.sql("-c", "CHECKPOINT")
+        super().settle()
 
     def takes(self, case):
         """It speaks no HTTP, so once per number of clients is enough; and nobody has 1,024 sessions."""
