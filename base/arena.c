@@ -65,7 +65,8 @@ void arena_free(struct arena *arena)
     }
 }
 
-void *arena_take(struct arena *arena, size_t len)
+/* Not zeroed. */
+static void *take(struct arena *arena, size_t len)
 {
     if (len > SIZE_MAX / 8)
         return NULL;
@@ -80,17 +81,25 @@ void *arena_take(struct arena *arena, size_t len)
     }
     void *memory = chunk->data + chunk->used;
     chunk->used += need;
-    memset(memory, 0, need);
+    return memory;
+}
+
+void *arena_take(struct arena *arena, size_t len)
+{
+    void *memory = take(arena, len);
+    if (memory)
+        memset(memory, 0, len);
     return memory;
 }
 
 struct bytes arena_copy(struct arena *arena, struct bytes view)
 {
-    uint8_t *copy = arena_take(arena, view.len + 1);
+    uint8_t *copy = take(arena, view.len + 1);
     if (!copy)
         return (struct bytes){0};
     if (view.len > 0)
         memcpy(copy, view.data, view.len);
+    copy[view.len] = '\0';
     return bytes_of(copy, view.len);
 }
 

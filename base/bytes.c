@@ -13,11 +13,6 @@
 #define LIMIT_DEFAULT ((size_t)1 << 30)
 #define CAPACITY_MIN 256
 
-bool bytes_equal_str(struct bytes a, const char *text)
-{
-    return bytes_equal(a, bytes_of_str(text));
-}
-
 int bytes_compare(struct bytes a, struct bytes b)
 {
     size_t common = a.len < b.len ? a.len : b.len;
@@ -114,35 +109,6 @@ void buf_printf(struct buf *buf, const char *format, ...)
     va_end(again);
 }
 
-void buf_put_u8(struct buf *buf, uint8_t v)
-{
-    buf_put(buf, &v, 1);
-}
-
-void buf_put_u16(struct buf *buf, uint16_t v)
-{
-    uint8_t bytes[2];
-
-    put_be16(bytes, v);
-    buf_put(buf, bytes, sizeof bytes);
-}
-
-void buf_put_u32(struct buf *buf, uint32_t v)
-{
-    uint8_t bytes[4];
-
-    put_be32(bytes, v);
-    buf_put(buf, bytes, sizeof bytes);
-}
-
-void buf_put_u64(struct buf *buf, uint64_t v)
-{
-    uint8_t bytes[8];
-
-    put_be64(bytes, v);
-    buf_put(buf, bytes, sizeof bytes);
-}
-
 void buf_put_decimal(struct buf *buf, uint64_t v)
 {
     static const char PAIRS[] = "0001020304050607080910111213141516171819"
@@ -159,7 +125,7 @@ void buf_put_decimal(struct buf *buf, uint64_t v)
         memcpy(at -= 2, PAIRS + 2 * v, 2);
     else
         *--at = (char)('0' + v);
-    buf_put(buf, at, (size_t)(digits + sizeof digits - at));
+    buf_put_bytes(buf, bytes_of(at, (size_t)(digits + sizeof digits - at)));
 }
 
 void buf_put_sized(struct buf *buf, struct bytes view)

@@ -81,36 +81,48 @@ struct uuid uuid_first_at(int64_t unix_ms)
     return uuid_compose(unix_ms, 0, 0);
 }
 
-/* 26 characters of 5 bits are 130: the first takes the top 3 bits alone. */
-static void suffix_format(const struct uuid *uuid, char *out)
+static void put_digits(uint64_t value, char *out, int count)
 {
-    unsigned __int128 value =
-        (unsigned __int128)get_be64(uuid->bytes) << 64 | get_be64(uuid->bytes + 8);
-
-    for (int i = TYPEID_SUFFIX_CHARS - 1; i >= 0; i--) {
-        out[i] = CROCKFORD[(unsigned)value & 31];
+    for (int i = count - 1; i >= 0; i--) {
+        out[i] = CROCKFORD[value & 31];
         value >>= 5;
     }
 }
 
-void typeid_format(const char *prefix, const struct uuid *uuid, char *out)
+/* 26 characters of 5 bits are 130: the first takes the top 3 bits alone. In words, from the end: 60
+ * bits, the 4 above them with 56, and the top 8. */
+static void suffix_format(const struct uuid *uuid, char *out)
+{
+    uint64_t high = get_be64(uuid->bytes), low = get_be64(uuid->bytes + 8);
+
+    put_digits(low, out + 14, 12);
+    put_digits(high << 4 | low >> 60, out + 2, 12);
+    put_digits(high >> 56, out, 2);
+}
+
+/* Answers how long it is. */
+static size_t format(const char *prefix, const struct uuid *uuid, char *out)
 {
     size_t len = strlen(prefix);
 
     must(len <= TYPEID_PREFIX_MAX);
-    memcpy(out, prefix, len);
+    bytes_copy((uint8_t *)out, bytes_of(prefix, len));
     if (len)
         out[len++] = '_';
     suffix_format(uuid, out + len);
-    out[len + TYPEID_SUFFIX_CHARS] = '\0';
+    return len + TYPEID_SUFFIX_CHARS;
+}
+
+void typeid_format(const char *prefix, const struct uuid *uuid, char *out)
+{
+    out[format(prefix, uuid, out)] = '\0';
 }
 
 void typeid_put(struct buf *out, const char *prefix, const struct uuid *uuid)
 {
     char text[TYPEID_TEXT_BYTES];
 
-    typeid_format(prefix, uuid, text);
-    buf_put_str(out, text);
+    buf_put(out, text, format(prefix, uuid, text));
 }
 
 static enum status suffix_parse(const uint8_t *text, struct uuid *ret_uuid)

@@ -48,7 +48,7 @@ static uint8_t *put_int(uint8_t *at, uint8_t flags, uint8_t prefix, size_t value
 static uint8_t *put_text(uint8_t *at, const char *text, size_t len)
 {
     at = put_int(at, 0, 0x7f, len);
-    memcpy(at, text, len);
+    bytes_copy(at, bytes_of(text, len));
     return at + len;
 }
 

@@ -43,7 +43,11 @@ struct http_request {
 
 /* Value of a header by its lower-case name; the first one, {NULL,0} if absent. Only fields that
  * came before the body (no trailers). "host" answers the authority. */
-struct bytes http_header(const struct http_request *request, const char *lower_name);
+struct bytes http_header_of(const struct http_request *request, struct bytes lower_name);
+static inline struct bytes http_header(const struct http_request *request, const char *lower_name)
+{
+    return http_header_of(request, bytes_of_str(lower_name));
+}
 
 struct http_field {
     const char *name;   /* lower case; lives as long as the program */

@@ -298,16 +298,15 @@ static struct bytes without_trailing_space(struct bytes value)
     return value;
 }
 
-struct bytes http_header(const struct http_request *request, const char *lower_name)
+struct bytes http_header_of(const struct http_request *request, struct bytes lower_name)
 {
     const h2o_req_t *req = request->impl;
-    size_t len = strlen(lower_name);
     for (size_t i = 0; i < req->headers.size; i++) {
         const h2o_header_t *header = &req->headers.entries[i];
-        if (header->name->len == len && memcmp(header->name->base, lower_name, len) == 0)
+        if (bytes_equal(bytes_of_iovec(*header->name), lower_name))
             return without_trailing_space(bytes_of_iovec(header->value));
     }
-    if (len == 4 && memcmp(lower_name, "host", 4) == 0)
+    if (bytes_equal_str(lower_name, "host"))
         return bytes_of_iovec(req->input.authority);
     return (struct bytes){NULL, 0};
 }

@@ -43,7 +43,7 @@ void json_put_string(struct buf *out, struct bytes utf8)
         from = i + 1;
     }
     if (from < utf8.len)
-        buf_put(out, utf8.data + from, utf8.len - from);
+        buf_put_bytes(out, bytes_of(utf8.data + from, utf8.len - from));
     buf_put_char(out, '"');
 }
 

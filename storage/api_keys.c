@@ -52,7 +52,9 @@ void api_key_generate(char ret_text[API_KEY_TEXT_CHARS + 1])
 
 static bool is_base62(uint8_t c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+    uint8_t letter = c | 0x20; /* in lower case */
+
+    return (unsigned)(letter - 'a') < 26 || (unsigned)(c - '0') < 10;
 }
 
 bool api_key_is_well_formed(struct bytes text)

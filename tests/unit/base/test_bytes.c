@@ -21,6 +21,29 @@ static void views_are_equal_by_content(void **state)
     assert_false(bytes_equal_str(bytes_of("a\0b", 3), "a"));
 }
 
+/* In memory of just that length, so that a sanitizer sees a word that reaches over the end. */
+static void every_length_is_compared_and_copied_whole(void **state)
+{
+    (void)state;
+    for (size_t len = 1; len <= 40; len++) {
+        CLEANUP(freep) uint8_t *a = malloc(len);
+        CLEANUP(freep) uint8_t *b = malloc(len);
+
+        assert_true(a && b);
+        for (size_t i = 0; i < len; i++)
+            a[i] = (uint8_t)(i + len);
+        memset(b, 0, len);
+        bytes_copy(b, bytes_of(a, len));
+        assert_memory_equal(a, b, len);
+        assert_true(bytes_equal(bytes_of(a, len), bytes_of(b, len)));
+        for (size_t i = 0; i < len; i++) {
+            b[i] ^= 0x80;
+            assert_false(bytes_equal(bytes_of(a, len), bytes_of(b, len)));
+            b[i] ^= 0x80;
+        }
+    }
+}
+
 static void a_prefix_sorts_before_what_it_begins(void **state)
 {
     (void)state;
@@ -212,6 +235,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(views_are_equal_by_content),
+        cmocka_unit_test(every_length_is_compared_and_copied_whole),
         cmocka_unit_test(a_prefix_sorts_before_what_it_begins),
         cmocka_unit_test(a_copy_is_terminated),
         cmocka_unit_test(everything_written_is_read_back),
