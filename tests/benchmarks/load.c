@@ -240,7 +240,8 @@ static void receive(struct connection *connection)
     }
 }
 
-/* Sends what is due, for as long as there is a stream for it: what goes over one connection, at once. */
+/* Sends what is due, for as long as there is a stream for it: what goes over one connection, at
+ * once. */
 static void send_due(void)
 {
     int64_t now = now_us();
