@@ -50,29 +50,6 @@ void api_key_generate(char ret_text[API_KEY_TEXT_CHARS + 1])
     secret_wipe(text.data, text.len);
 }
 
-static bool is_base62(uint8_t c)
-{
-    uint8_t letter = c | 0x20; /* in lower case */
-
-    return (unsigned)(letter - 'a') < 26 || (unsigned)(c - '0') < 10;
-}
-
-bool api_key_is_well_formed(struct bytes text)
-{
-    uint8_t room[KEY_TEXT_CHECK];
-    struct buf check = {.data = room, .capacity = sizeof(room)}; /* so that it needs no memory */
-
-    if (text.len != API_KEY_TEXT_CHARS ||
-        !key_has_prefix(text, bytes_of(KEY_TEXT_PREFIX, KEY_TEXT_PREFIX_CHARS)))
-        return false;
-    for (size_t i = KEY_TEXT_PREFIX_CHARS; i < text.len; i++)
-        if (!is_base62(text.data[i]))
-            return false;
-    base62_encode(&check, crc32_of(bytes_of(text.data + KEY_TEXT_PREFIX_CHARS, KEY_TEXT_RANDOM)),
-                  KEY_TEXT_CHECK);
-    return memcmp(room, text.data + API_KEY_TEXT_CHARS - KEY_TEXT_CHECK, KEY_TEXT_CHECK) == 0;
-}
-
 /* ---- scopes ---- */
 
 static bool is_noun(struct bytes noun)

@@ -38,8 +38,6 @@ struct api_key {
 
 /* Make a key's text from random bytes. */
 void api_key_generate(char ret_text[API_KEY_TEXT_CHARS + 1]);
-/* Right form and checksum? Says nothing about whether it exists. */
-bool api_key_is_well_formed(struct bytes text);
 /* "workorder:write", "*:write", "events:read", "*:read", "*" … STATUS_INVALID otherwise. */
 MUST_CHECK enum status api_key_scope_check(struct bytes scope);
 /* Does the key's scope list grant `noun`:`verb`? "*" as noun stands for every record type (not for
