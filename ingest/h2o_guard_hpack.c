@@ -1,12 +1,15 @@
 /*
- * The head of an HTTP/2 answer, final or 100 Continue, in place of h2o's encoder: every field is a
- * literal without indexing and without Huffman coding (RFC 7541 section 6.2.2).
+ * The head of an HTTP/2 answer, final or 100 Continue, in place of h2o's encoder, without Huffman
+ * coding (RFC 7541).
  *
  * h2o puts each field in its dynamic table. Ours differ from answer to answer (request id, rate
  * limits, entity tag), so that it compares each with all that went before, copies it and throws an
- * older one out, for a saving of some 200 bytes: a tenth of a loop's time (docs/performance.md). It
- * also never looks at the client's SETTINGS_HEADER_TABLE_SIZE, and one below 4,096 could not read
- * it. A table that is never used has neither fault.
+ * older one out: a tenth of a loop's time (docs/performance.md). So only what every answer has goes
+ * there, once a connection, with the first answer: two whole fields, and the names of others
+ * (REPEATED). Nothing is ever evicted, and the places stay what they are.
+ *
+ * h2o also never looks at the client's SETTINGS_HEADER_TABLE_SIZE. A client that wants less than
+ * 4,096 bytes gets no table at all.
  */
 #include "ingest/h2o_guard_private.h"
 
@@ -18,6 +21,13 @@
 #define TABLE_SIZE_ZERO 0x20 /* "dynamic table size update" to nothing, section 6.3 */
 #define INT_BYTES_MAX 6      /* a prefix, and 32 bits in groups of seven */
 #define FIELD_BYTES_MAX (1 + 2 * INT_BYTES_MAX) /* beside the name and the value */
+#define PLACE_FIRST 62                          /* of the dynamic table, section 2.3.3 */
+#define NAME_BYTES_MAX 32                       /* of those in the table */
+#define VALUE_BYTES_MAX 256                     /* the same */
+#define LITERAL(text)                                                                              \
+    {                                                                                              \
+        (const uint8_t *)(text), sizeof(text) - 1                                                  \
+    }
 #define OWN_BYTES_MAX 128 /* size update, status, date, content-length, and server's name */
 
 /* Of the static table, appendix A. */
@@ -30,6 +40,25 @@ enum static_index {
     STATIC_ETAG = 34,
     STATIC_SERVER = 54,
 };
+
+/* What stands in every answer, and goes in the table: a field, or its name alone. */
+static const struct repeated {
+    enum static_index index;  /* of the name */
+    struct bytes name, value; /* no value: it differs */
+} REPEATED[] = {
+    {STATIC_SERVER, LITERAL("server"), LITERAL("Postern")},
+    {STATIC_CONTENT_TYPE, LITERAL("content-type"), LITERAL("application/json")},
+    {STATIC_NONE, LITERAL("x-request-id"), {0}},
+    {STATIC_NONE, LITERAL("x-ratelimit-limit"), {0}},
+    {STATIC_NONE, LITERAL("x-ratelimit-remaining"), {0}},
+    {STATIC_NONE, LITERAL("x-ratelimit-reset"), {0}},
+    {STATIC_NONE, LITERAL("ratelimit-policy"), {0}},
+    {STATIC_NONE, LITERAL("ratelimit"), {0}},
+};
+_Static_assert(sizeof REPEATED / sizeof REPEATED[0] == REPEATED_FIELDS, "a place for each");
+/* An entry counts 32 bytes beside its text (section 4.1). */
+_Static_assert(REPEATED_FIELDS *(NAME_BYTES_MAX + VALUE_BYTES_MAX + 32) <= 4096,
+               "all of them fit in the table, so that none is evicted");
 
 /* Section 5.1; `prefix` is the largest number that the first byte holds, all ones. */
 static uint8_t *put_int(uint8_t *at, uint8_t flags, uint8_t prefix, size_t value)
@@ -45,20 +74,65 @@ static uint8_t *put_int(uint8_t *at, uint8_t flags, uint8_t prefix, size_t value
     return at;
 }
 
-static uint8_t *put_text(uint8_t *at, const char *text, size_t len)
+static uint8_t *put_text(uint8_t *at, struct bytes text)
 {
-    at = put_int(at, 0, 0x7f, len);
-    bytes_copy(at, bytes_of(text, len));
-    return at + len;
+    at = put_int(at, 0, 0x7f, text.len);
+    bytes_copy(at, text);
+    return at + text.len;
 }
 
-static uint8_t *put_field(uint8_t *at, enum static_index index, const h2o_iovec_t *name,
-                          const char *value, size_t value_len)
+/* A literal without indexing (section 6.2.2); `index` of the name, 0: it stands here. */
+static uint8_t *put_field(uint8_t *at, size_t index, struct bytes name, struct bytes value)
 {
     at = put_int(at, 0, 0x0f, index);
-    if (index == STATIC_NONE)
-        at = put_text(at, name->base, name->len);
-    return put_text(at, value, value_len);
+    if (index == 0)
+        at = put_text(at, name);
+    return put_text(at, value);
+}
+
+static const struct repeated *find_repeated(struct bytes name, struct bytes value)
+{
+    for (size_t i = 0; i < REPEATED_FIELDS; i++)
+        if (bytes_equal(REPEATED[i].name, name))
+            return REPEATED[i].value.len == 0 || bytes_equal(REPEATED[i].value, value)
+                       ? &REPEATED[i]
+                       : NULL;
+    return NULL;
+}
+
+/* With incremental indexing (section 6.2.1), the newest entry then being the first. */
+static uint8_t *put_repeated(uint8_t *at, struct head_table *table, const struct repeated *field,
+                             struct bytes value)
+{
+    uint8_t *place = &table->places[field - REPEATED];
+    size_t index = (size_t)PLACE_FIRST + table->count - *place;
+    if (*place == 0) {
+        *place = ++table->count;
+        at = put_int(at, 0x40, 0x3f, field->index);
+        if (field->index == STATIC_NONE)
+            at = put_text(at, field->name);
+        return put_text(at, value);
+    }
+    if (field->value.len > 0)
+        return put_int(at, 0x80, 0x7f, index);
+    return put_field(at, index, field->name, value);
+}
+
+static enum static_index index_of(struct bytes name)
+{
+    if (bytes_equal_str(name, "content-type"))
+        return STATIC_CONTENT_TYPE;
+    return bytes_equal_str(name, "etag") ? STATIC_ETAG : STATIC_NONE;
+}
+
+/* `table` NULL: the client wants none. */
+static uint8_t *put_any_field(uint8_t *at, struct head_table *table, struct bytes name,
+                              struct bytes value)
+{
+    const struct repeated *field = table ? find_repeated(name, value) : NULL;
+    if (field != NULL && value.len <= VALUE_BYTES_MAX)
+        return put_repeated(at, table, field, value);
+    return put_field(at, index_of(name), name, value);
 }
 
 /* A client that makes its table smaller is to be told, with the next block (section 4.2). */
@@ -78,7 +152,7 @@ static uint8_t *put_number(uint8_t *at, enum static_index index, uint64_t number
     uint8_t room[20];
     struct buf digits = {.data = room, .capacity = sizeof room};
     buf_put_decimal(&digits, number);
-    return put_field(at, index, NULL, (const char *)room, digits.len);
+    return put_field(at, index, (struct bytes){0}, buf_bytes(&digits));
 }
 
 static uint8_t *put_status(uint8_t *at, int status)
@@ -87,13 +161,6 @@ static uint8_t *put_status(uint8_t *at, int status)
         return put_number(at, STATIC_STATUS, (uint64_t)status);
     *at++ = 0x80 | STATIC_STATUS;
     return at;
-}
-
-static enum static_index index_of(const h2o_iovec_t *name)
-{
-    if (h2o_memis(name->base, name->len, "content-type", 12))
-        return STATIC_CONTENT_TYPE;
-    return h2o_memis(name->base, name->len, "etag", 4) ? STATIC_ETAG : STATIC_NONE;
 }
 
 static size_t head_bytes_max(const h2o_res_t *res, const h2o_iovec_t *server_name)
@@ -137,6 +204,7 @@ void h2o_hpack_flatten_response(h2o_buffer_t **buf, h2o_hpack_header_table_t *ta
                                 size_t content_length)
 {
     h2o_http2_conn_t *conn = H2O_STRUCT_FROM_MEMBER(h2o_http2_conn_t, _output_header_table, table);
+    struct streams *streams = connection_of_socket(conn->sock)->streams;
     size_t room = head_bytes_max(res, server_name);
     guard_mark(GUARD_h2o_hpack_flatten_response);
     h2o_buffer_reserve(buf, room + (room / max_frame_size + 1) * FRAME_HEADER_BYTES);
@@ -144,13 +212,15 @@ void h2o_hpack_flatten_response(h2o_buffer_t **buf, h2o_hpack_header_table_t *ta
 
     at = put_table_size(at, conn, table);
     at = put_status(at, res->status);
-    if (server_name->len > 0)
-        at = put_field(at, STATIC_SERVER, NULL, server_name->base, server_name->len);
-    at = put_field(at, STATIC_DATE, NULL, ts->str->rfc1123, H2O_TIMESTR_RFC1123_LEN);
+    struct head_table *names = table->hpack_capacity > 0 ? &streams->head_table : NULL;
+    at = put_any_field(at, names, bytes_of_str("server"),
+                       bytes_of(server_name->base, server_name->len));
+    at = put_field(at, STATIC_DATE, (struct bytes){0},
+                   bytes_of(ts->str->rfc1123, H2O_TIMESTR_RFC1123_LEN));
     for (size_t i = 0; i < res->headers.size; i++) {
         const h2o_header_t *header = &res->headers.entries[i];
-        at = put_field(at, index_of(header->name), header->name, header->value.base,
-                       header->value.len);
+        at = put_any_field(at, names, bytes_of(header->name->base, header->name->len),
+                           bytes_of(header->value.base, header->value.len));
     }
     if (content_length != SIZE_MAX)
         at = put_number(at, STATIC_CONTENT_LENGTH, content_length);

@@ -57,8 +57,16 @@ struct http_exchange {
     struct http_exchange *next_spare;
 };
 
+/* What the dynamic table that we encode with holds (h2o_guard_hpack.c). */
+#define REPEATED_FIELDS 8
+struct head_table {
+    uint8_t places[REPEATED_FIELDS]; /* 0: not there; otherwise it was the so manieth to go in */
+    uint8_t count;
+};
+
 /* What only an HTTP/2 connection needs. */
 struct streams {
+    struct head_table head_table;
     uint32_t count; /* of those open: until all of the answer is in h2o's buffers */
     uint32_t ids[STREAMS_MAX];
     struct request *requests[STREAMS_MAX];
