@@ -6,6 +6,7 @@ import time
 import pytest
 
 from harness import wait_until
+from wire import Wire, address_of, request, settings
 
 RECORD = {"vendorNumber": "V-1", "name": "Acme"}
 LIMIT_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset",
@@ -105,6 +106,30 @@ def test_every_answer_to_a_valid_key_tells_its_windows(shared_server):
         assert minute.startswith(f'"minute";r={left};t=')
         assert hour.startswith(f'"hour";r={left + 950};t=')
         assert 0 < int(minute.rsplit("=", 1)[1]) <= 60
+
+
+@pytest.mark.parametrize("table", [4096, 0])
+def test_the_second_answer_of_a_connection_repeats_no_names(shared_server, table):
+    key = shared_server.create_key("vendor:read", flags=["--limit-minute", "7"])
+    with Wire(address_of(shared_server.https), h2=True, first=settings(header_table=table)) as wire:
+        wire.decoder.max_allowed_table_size = wire.decoder.header_table_size = table
+        answers = []
+        for stream, credential in ((1, key.key), (3, "wrong"), (5, key.key), (7, key.key)):
+            wire.send(request(stream, "/api/webhook/vendor", "GET", ("x-api-key", credential)))
+            answers.append(wire.stream(stream))
+    assert [answer.status for answer in answers] == [200, 401, 200, 200]
+    first, refused, second, third = answers
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert len({answer.headers["x-request-id"] for answer in answers}) == 4
+    assert [one.headers["x-ratelimit-remaining"] for one in (first, second, third)] == ["6", "5", "4"]
+    for one in (first, second, third):
+        assert one.headers["content-type"] == "application/json"
+        assert one.headers["server"] == "Postern"
+        assert one.headers["x-ratelimit-limit"] == "7"
+        assert set(one.headers) == set(first.headers)
+    saved = first.head_bytes - second.head_bytes
+    assert saved > 100 if table else abs(saved) < 10
+    assert abs(second.head_bytes - third.head_bytes) < 10
 
 
 def test_the_request_over_the_limit_is_refused_and_told_when(shared_server):

@@ -92,6 +92,7 @@ class Answer:
     headers: dict = field(default_factory=dict)
     body: bytes = b""
     is_ended: bool = False
+    head_bytes: int = 0  # HTTP/2: of the last header block, as encoded
     reset: int = None  # the code of RST_STREAM
 
     def json(self):
@@ -232,6 +233,7 @@ class Wire:
     def take(self, kind, flags, stream, payload):
         answer = self.streams.setdefault(stream, Answer()) if stream else None
         if kind == HEADERS:
+            answer.head_bytes = len(payload)
             for name, value in self.decoder.decode(payload):
                 if name == ":status":
                     answer.status = int(value)
