@@ -4,10 +4,10 @@
  *
  *     load --to 127.0.0.1:8443 --tls --connections 4 --streams 64 --seconds 5 --key psn_… BODY_FILE
  *
- * BODY_FILE's first run of digits behind "workOrderNumber":" is replaced by a running number of the
- * same or greater width. One thread, epoll, closed loop: each stream sends its next request when it
- * has its answer. HTTP/2, or with --h1 HTTP/1.1 (one stream a connection). --lines N sends batches
- * of N records, --count N ends after so many requests. With --rate N so many requests are due each
+ * BODY_FILE's first run of digits behind "workOrderNumber":" is replaced by a running number of 13
+ * digits. One thread, epoll, closed loop: each stream sends its next request when it has its
+ * answer. HTTP/2, or with --h1 HTTP/1.1 (one stream a connection). --lines N sends batches of N
+ * records, --count N ends after so many requests. With --rate N so many requests are due each
  * second: a stream waits for its next, and latency counts from when the request was due. Without
  * BODY_FILE it sends GET requests to --path. Prints one line of JSON: requests, errors, seconds,
  * rate, and p50/p99/p999 in ms.
@@ -29,6 +29,7 @@
 
 #define SAMPLES_MAX 20000000
 #define GRACE_US 5000000
+#define NUMBER_DIGITS 13
 
 struct options options = {.host = "127.0.0.1",
                           .port = 8443,
@@ -42,7 +43,7 @@ struct options options = {.host = "127.0.0.1",
                           .start = 1};
 static const struct protocol *protocol = &PROTOCOL_H2;
 static char *template_head, *template_tail;
-static size_t head_len, tail_len;
+static size_t head_len, tail_len, line_len;
 static uint64_t next_number, sent_requests, done_requests, failed_requests;
 static uint32_t *samples;
 static size_t sample_count;
@@ -82,26 +83,38 @@ static uint64_t scramble(uint64_t n)
     return n ^ n >> 19;
 }
 
-static void fill_body(struct stream *stream)
+static void make_body(struct stream *stream)
 {
-    char *at = stream->body;
+    stream->body_len = (size_t)options.lines * line_len;
+    stream->body = malloc(stream->body_len);
+    if (!stream->body)
+        die("memory");
+    for (int line = 0; line < options.lines; line++) {
+        char *at = stream->body + (size_t)line * line_len;
+        at = mempcpy(at, template_head, head_len) + NUMBER_DIGITS;
+        at = mempcpy(at, template_tail, tail_len);
+        if (options.lines > 1)
+            *at = '\n';
+    }
+}
+
+/* Only the numbers differ from one body to the next. */
+static void number_body(struct stream *stream)
+{
     for (int line = 0; line < options.lines; line++) {
         uint64_t number = options.start + next_number++;
         if (options.is_random)
             number = scramble(number);
-        at = mempcpy(at, template_head, head_len);
-        at += snprintf(at, 24, "%013llu", (unsigned long long)number);
-        at = mempcpy(at, template_tail, tail_len);
-        if (options.lines > 1)
-            *at++ = '\n';
+        char *digits = stream->body + (size_t)line * line_len + head_len;
+        for (int i = NUMBER_DIGITS - 1; i >= 0; i--, number /= 10)
+            digits[i] = (char)('0' + number % 10);
     }
-    stream->body_len = (size_t)(at - stream->body);
 }
 
 static void submit(struct stream *stream, int64_t since_us)
 {
     if (options.is_post)
-        fill_body(stream);
+        number_body(stream);
     stream->sent_us = since_us;
     stream->status = 0;
     active_streams++;
@@ -178,7 +191,8 @@ static void start_streams(struct connection *connection)
     connection->streams = calloc((size_t)options.streams, sizeof *connection->streams);
     for (int i = 0; i < options.streams && sent_requests < options.count; i++) {
         connection->streams[i].connection = connection;
-        connection->streams[i].body = malloc((size_t)options.lines * (head_len + tail_len + 32));
+        if (options.is_post)
+            make_body(&connection->streams[i]);
         next(&connection->streams[i]);
     }
 }
@@ -350,6 +364,7 @@ static void read_template(const char *path)
     template_head = text;
     template_tail = at;
     tail_len = len - (size_t)(at - text);
+    line_len = head_len + NUMBER_DIGITS + tail_len + (options.lines > 1);
 }
 
 static void read_address(char *text)
