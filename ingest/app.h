@@ -72,12 +72,15 @@ struct app {
     atomic_uint version_number;
 
     atomic_bool is_draining;
-    atomic_bool is_store_full;   /* a commit failed for lack of space; until the probe finds some */
-    atomic_ullong last_sequence; /* newest committed event */
-    atomic_size_t submitted_bytes; /* memory of submissions under way */
+    atomic_bool is_store_full; /* a commit failed for lack of space; until the probe finds some */
     unsigned loop_count;
     struct app_loop loops[LOOPS_MAX];
     struct http_server *server; /* for its statistics; NULL until it runs */
+
+    /* Written with each commit and each request: behind the loops, so that these do not wait for
+     * the cache line that their first members would share with it. */
+    atomic_ullong last_sequence;   /* newest committed event */
+    atomic_size_t submitted_bytes; /* memory of submissions under way */
 };
 
 /* Fill a zeroed struct whose store, clock, catalog and settings stand in it already: keyring,
