@@ -21,14 +21,12 @@
 #define TABLE_SIZE_ZERO 0x20 /* "dynamic table size update" to nothing, section 6.3 */
 #define INT_BYTES_MAX 6      /* a prefix, and 32 bits in groups of seven */
 #define FIELD_BYTES_MAX (1 + 2 * INT_BYTES_MAX) /* beside the name and the value */
-#define PLACE_FIRST 62                          /* of the dynamic table, section 2.3.3 */
-#define NAME_BYTES_MAX 32                       /* of those in the table */
-#define VALUE_BYTES_MAX 256                     /* the same */
-#define LITERAL(text)                                                                              \
-    {                                                                                              \
-        (const uint8_t *)(text), sizeof(text) - 1                                                  \
-    }
 #define OWN_BYTES_MAX 128 /* size update, status, date, content-length, and server's name */
+
+/* Of entries of the dynamic table. */
+#define PLACE_FIRST 62 /* section 2.3.3 */
+#define NAME_BYTES_MAX 32
+#define VALUE_BYTES_MAX 256
 
 /* Of the static table, appendix A. */
 enum static_index {
@@ -41,23 +39,25 @@ enum static_index {
     STATIC_SERVER = 54,
 };
 
+#define TEXT(text) (const uint8_t *)(text), sizeof(text) - 1
+
 /* What stands in every answer, and goes in the table: a field, or its name alone. */
 static const struct repeated {
     enum static_index index;  /* of the name */
     struct bytes name, value; /* no value: it differs */
 } REPEATED[] = {
-    {STATIC_SERVER, LITERAL("server"), LITERAL("Postern")},
-    {STATIC_CONTENT_TYPE, LITERAL("content-type"), LITERAL("application/json")},
-    {STATIC_NONE, LITERAL("x-request-id"), {0}},
-    {STATIC_NONE, LITERAL("x-ratelimit-limit"), {0}},
-    {STATIC_NONE, LITERAL("x-ratelimit-remaining"), {0}},
-    {STATIC_NONE, LITERAL("x-ratelimit-reset"), {0}},
-    {STATIC_NONE, LITERAL("ratelimit-policy"), {0}},
-    {STATIC_NONE, LITERAL("ratelimit"), {0}},
+    {STATIC_SERVER, {TEXT("server")}, {TEXT("Postern")}},
+    {STATIC_CONTENT_TYPE, {TEXT("content-type")}, {TEXT("application/json")}},
+    {STATIC_NONE, {TEXT("x-request-id")}, {0}},
+    {STATIC_NONE, {TEXT("x-ratelimit-limit")}, {0}},
+    {STATIC_NONE, {TEXT("x-ratelimit-remaining")}, {0}},
+    {STATIC_NONE, {TEXT("x-ratelimit-reset")}, {0}},
+    {STATIC_NONE, {TEXT("ratelimit-policy")}, {0}},
+    {STATIC_NONE, {TEXT("ratelimit")}, {0}},
 };
 _Static_assert(sizeof REPEATED / sizeof REPEATED[0] == REPEATED_FIELDS, "a place for each");
 /* An entry counts 32 bytes beside its text (section 4.1). */
-_Static_assert(REPEATED_FIELDS *(NAME_BYTES_MAX + VALUE_BYTES_MAX + 32) <= 4096,
+_Static_assert((NAME_BYTES_MAX + VALUE_BYTES_MAX + 32) * REPEATED_FIELDS <= 4096,
                "all of them fit in the table, so that none is evicted");
 
 /* Section 5.1; `prefix` is the largest number that the first byte holds, all ones. */
@@ -90,14 +90,17 @@ static uint8_t *put_field(uint8_t *at, size_t index, struct bytes name, struct b
     return put_text(at, value);
 }
 
-static const struct repeated *find_repeated(struct bytes name, struct bytes value)
+static const struct repeated *find_repeated(struct bytes name)
 {
     for (size_t i = 0; i < REPEATED_FIELDS; i++)
         if (bytes_equal(REPEATED[i].name, name))
-            return REPEATED[i].value.len == 0 || bytes_equal(REPEATED[i].value, value)
-                       ? &REPEATED[i]
-                       : NULL;
+            return &REPEATED[i];
     return NULL;
+}
+
+static bool can_repeat(const struct repeated *field, struct bytes value)
+{
+    return field->value.len == 0 ? value.len <= VALUE_BYTES_MAX : bytes_equal(field->value, value);
 }
 
 /* With incremental indexing (section 6.2.1), the newest entry then being the first. */
@@ -118,21 +121,17 @@ static uint8_t *put_repeated(uint8_t *at, struct head_table *table, const struct
     return put_field(at, index, field->name, value);
 }
 
-static enum static_index index_of(struct bytes name)
-{
-    if (bytes_equal_str(name, "content-type"))
-        return STATIC_CONTENT_TYPE;
-    return bytes_equal_str(name, "etag") ? STATIC_ETAG : STATIC_NONE;
-}
-
 /* `table` NULL: the client wants none. */
 static uint8_t *put_any_field(uint8_t *at, struct head_table *table, struct bytes name,
                               struct bytes value)
 {
-    const struct repeated *field = table ? find_repeated(name, value) : NULL;
-    if (field != NULL && value.len <= VALUE_BYTES_MAX)
-        return put_repeated(at, table, field, value);
-    return put_field(at, index_of(name), name, value);
+    const struct repeated *field = find_repeated(name);
+    if (field == NULL)
+        return put_field(at, bytes_equal_str(name, "etag") ? STATIC_ETAG : STATIC_NONE, name,
+                         value);
+    if (table == NULL || !can_repeat(field, value))
+        return put_field(at, field->index, name, value);
+    return put_repeated(at, table, field, value);
 }
 
 /* A client that makes its table smaller is to be told, with the next block (section 4.2). */
