@@ -286,26 +286,32 @@ def main():
     parser.add_argument("--out", type=Path, default=BUILD / "soak", help="folder (build/soak)")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    samples = []
+    samples, is_cut_short = [], False
     period_s = min(10, max(0.5, options.minutes * 60 / 120))
     with tempfile.TemporaryDirectory(prefix="postern-soak-") as folder, \
             open(options.out / "soak.csv", "w", newline="") as file:
         table = csv.DictWriter(file, COLUMNS)
         table.writeheader()
         soak = Soak(Path(folder), options)
-        while time.monotonic() - soak.started < options.minutes * 60 and not soak.errors():
-            time.sleep(period_s)
-            samples.append(soak.sample())
-            table.writerow(samples[-1])
-            file.flush()
+        try:
+            while time.monotonic() - soak.started < options.minutes * 60 and not soak.errors():
+                time.sleep(period_s)
+                samples.append(soak.sample())
+                table.writerow(samples[-1])
+                file.flush()
+        except KeyboardInterrupt:
+            is_cut_short = True
         wrong = soak.finish()
-    draw(samples, options.out / "soak.svg")
-    wrong += judge(samples)
-    print(f"{sum(sample['requests'] for sample in samples)} requests in {options.minutes:g} minutes; "
-          f"see {options.out}/soak.svg")
+    requests = sum(sample["requests"] for sample in samples)
+    if is_cut_short:
+        print(f"cut short after {requests} requests: whether it grows was not judged")
+    else:
+        draw(samples, options.out / "soak.svg")
+        wrong += judge(samples)
+        print(f"{requests} requests in {options.minutes:g} minutes; see {options.out}/soak.svg")
     for line in wrong:
         print(f"FAILED {line}")
-    return 1 if wrong else 0
+    return 1 if wrong or is_cut_short else 0
 
 
 if __name__ == "__main__":
