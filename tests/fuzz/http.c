@@ -79,20 +79,26 @@ static void start(void)
 /* --- the client --- */
 
 /* Each from another address, or ports run out: the server's end of a connection that it closed
- * keeps the client's for a minute. */
+ * keeps the client's for a minute. Where the port is one of those, the next address is tried. */
 static int client(void)
 {
     static uint32_t number;
-    const struct sockaddr_in own = {
-        .sin_family = AF_INET,
-        .sin_addr.s_addr = htonl(INADDR_LOOPBACK + (++number % 4096 << 8)),
-    };
     const struct linger at_once = {.l_onoff = 1}; /* ours keeps nothing */
-    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    must(fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) == 0);
-    must(bind(fd, (const struct sockaddr *)&own, sizeof own) == 0);
-    must(connect(fd, (struct sockaddr *)&address, address_len) == 0);
-    return fd;
+    for (int tries = 0; tries < 10; tries++) {
+        const struct sockaddr_in own = {
+            .sin_family = AF_INET,
+            .sin_addr.s_addr = htonl(INADDR_LOOPBACK + (++number % 4096 << 8)),
+        };
+        int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        must(fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) == 0);
+        must(bind(fd, (const struct sockaddr *)&own, sizeof own) == 0);
+        if (connect(fd, (struct sockaddr *)&address, address_len) == 0)
+            return fd;
+        must(errno == EADDRNOTAVAIL || errno == EADDRINUSE);
+        close(fd);
+    }
+    must(!"a port for the client");
+    return -1;
 }
 
 /* Reads what there is; true at the end. */
