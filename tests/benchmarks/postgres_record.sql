@@ -12,5 +12,6 @@ stored AS (
     INSERT INTO revisions (record, number, action, body)
     SELECT id, revision, 1, convert_from(decode('@BODY@', 'base64'), 'UTF8') FROM record)
 INSERT INTO events (name, record, revision, at)
-SELECT 'workorder.created', id, revision, now() FROM record
+SELECT name, id, revision, now()
+FROM record, unnest(ARRAY['workorder.created', 'employee.assigned', 'employee.assigned']) AS name
 RETURNING sequence, record;

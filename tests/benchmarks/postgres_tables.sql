@@ -1,5 +1,5 @@
 -- What one accepted record writes, as a PostgreSQL service would keep it: the revision, the record by
--- its key, its place in its type by time, the event.
+-- its key, its place in its type by time, the events.
 CREATE TABLE api_keys (id bigserial PRIMARY KEY, digest bytea UNIQUE NOT NULL, scope text NOT NULL);
 CREATE TABLE records (
     id bigserial PRIMARY KEY, type smallint NOT NULL, record_key text NOT NULL,
