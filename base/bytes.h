@@ -110,11 +110,15 @@ void buf_fini(struct buf *buf);  /* frees; zero value again; NULL allowed */
 void buf_clear(struct buf *buf); /* len 0, status fine, memory kept */
 enum status buf_reserve(struct buf *buf, size_t more);
 void buf_put_growing(struct buf *buf, const void *data, size_t len); /* buf_put's other half */
-/* Inline, as the next two, since answers are built of many small pieces: with room and no limit, it
- * is a copy. */
+/* With room and no limit, putting is a copy: inline, since answers are built of many small pieces.
+ */
+static inline bool buf_is_copy(const struct buf *buf, size_t len)
+{
+    return buf->status == STATUS_OK && !buf->limit && len <= buf->capacity - buf->len && len != 0;
+}
 static inline void buf_put(struct buf *buf, const void *data, size_t len)
 {
-    if (buf->status != STATUS_OK || buf->limit || len > buf->capacity - buf->len || len == 0) {
+    if (!buf_is_copy(buf, len)) {
         buf_put_growing(buf, data, len);
         return;
     }
@@ -123,8 +127,7 @@ static inline void buf_put(struct buf *buf, const void *data, size_t len)
 }
 static inline void buf_put_bytes(struct buf *buf, struct bytes view)
 {
-    if (buf->status != STATUS_OK || buf->limit || view.len > buf->capacity - buf->len ||
-        view.len == 0) {
+    if (!buf_is_copy(buf, view.len)) {
         buf_put_growing(buf, view.data, view.len);
         return;
     }
