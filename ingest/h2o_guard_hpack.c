@@ -81,13 +81,20 @@ static uint8_t *put_text(uint8_t *at, struct bytes text)
     return at + text.len;
 }
 
-/* A literal without indexing (section 6.2.2); `index` of the name, 0: it stands here. */
-static uint8_t *put_field(uint8_t *at, size_t index, struct bytes name, struct bytes value)
+/* `index` of the name, 0: it stands here. */
+static uint8_t *put_literal(uint8_t *at, uint8_t flags, uint8_t prefix, size_t index,
+                            struct bytes name, struct bytes value)
 {
-    at = put_int(at, 0, 0x0f, index);
+    at = put_int(at, flags, prefix, index);
     if (index == 0)
         at = put_text(at, name);
     return put_text(at, value);
+}
+
+/* Without indexing (section 6.2.2). */
+static uint8_t *put_field(uint8_t *at, size_t index, struct bytes name, struct bytes value)
+{
+    return put_literal(at, 0, 0x0f, index, name, value);
 }
 
 static const struct repeated *find_repeated(struct bytes name)
@@ -103,19 +110,17 @@ static bool can_repeat(const struct repeated *field, struct bytes value)
     return field->value.len == 0 ? value.len <= VALUE_BYTES_MAX : bytes_equal(field->value, value);
 }
 
-/* With incremental indexing (section 6.2.1), the newest entry then being the first. */
+/* The first time with incremental indexing (section 6.2.1); the newest entry then has the first
+ * place. */
 static uint8_t *put_repeated(uint8_t *at, struct head_table *table, const struct repeated *field,
                              struct bytes value)
 {
     uint8_t *place = &table->places[field - REPEATED];
-    size_t index = (size_t)PLACE_FIRST + table->count - *place;
     if (*place == 0) {
         *place = ++table->count;
-        at = put_int(at, 0x40, 0x3f, field->index);
-        if (field->index == STATIC_NONE)
-            at = put_text(at, field->name);
-        return put_text(at, value);
+        return put_literal(at, 0x40, 0x3f, field->index, field->name, value);
     }
+    size_t index = (size_t)PLACE_FIRST + table->count - *place;
     if (field->value.len > 0)
         return put_int(at, 0x80, 0x7f, index);
     return put_field(at, index, field->name, value);
